@@ -1,0 +1,104 @@
+/*
+ * The engine: lookup of blocks, chains between them, and the ways in and out of a handler.
+ *
+ * All of it is cache over the vCPU's state and guest RAM. engine.c has the loop; block.c the decoded-block cache; lower.c
+ * makes blocks.
+ */
+#ifndef CPU_ENGINE_H
+#define CPU_ENGINE_H
+
+#include "cpu/op.h"
+
+#define JUMP_CACHE_ENTRIES 4096u
+
+struct jump_entry {
+    uint64_t rip;
+    uint64_t generation;
+    struct block *block;
+    uint64_t mode;
+};
+
+struct tlb_set;    /* mmu.c */
+struct block_cache; /* block.c */
+
+struct engine {
+    struct jump_entry jumps[JUMP_CACHE_ENTRIES];
+    bool fault_pending;       /* cpu->fault waits for delivery */
+    struct chain *chain_from; /* the chain by which the last block was left, for the loop to fill in; NULL if none */
+    struct op landing[3];     /* copy of an op behind which the block ends, the op that leaves, and an empty chain */
+    struct tlb_set *tlbs;
+    struct block_cache *blocks;
+};
+
+/* Cycle and RIP of an instruction in the middle of a block, for out-of-line calls that need the exact time. */
+static inline uint64_t engine_cycle(const struct cpu *cpu, const struct op *op)
+{
+    return cpu->cycle - op->left;
+}
+/* Brings clock->now to the start of this instruction: before anything that reads the time or touches a device. */
+static inline void engine_sync(struct cpu *cpu, const struct op *op)
+{
+    cpu->board->clock.now_cycles = engine_cycle(cpu, op);
+}
+
+/* Leaves the block with a fault of this instruction: takes back what the block had counted for it and what follows. Returns NULL. */
+const struct op *engine_fault(struct cpu *cpu, const struct op *op, struct fault fault);
+/*
+ * Leaves the block after this instruction with a trap that is delivered at the boundary behind it (INT n, INT3, INTO): RIP is that of
+ * the next instruction. Returns NULL.
+ */
+const struct op *engine_trap(struct cpu *cpu, const struct op *op, struct fault fault);
+/* Leaves to the engine; gpr[GPR_RIP] is the next instruction's. Returns NULL. */
+static inline const struct op *engine_leave(struct cpu *cpu)
+{
+    cpu->engine->chain_from = NULL;
+    return NULL;
+}
+/*
+ * A copy of op behind which the block ends, as the successor of a slow access that needs attention: the handler goes on with it
+ * and its NEXT leaves.
+ */
+const struct op *engine_land(struct cpu *cpu, const struct op *op);
+
+/* Enters a block if it fits before the deadline: its first op, or NULL. */
+static inline const struct op *engine_enter(struct cpu *cpu, struct block *block)
+{
+    uint64_t end = cpu->cycle + block->cycles;
+    if (__builtin_expect(end > cpu->deadline, 0))
+        return NULL;
+    cpu->cycle = end;
+    cpu->retired += block->insns;
+    return block->ops;
+}
+
+/* The first op of the successor block by chain slot of a terminating op, or NULL with chain_from set for the loop to fill in. */
+static inline const struct op *engine_chain(struct cpu *cpu, const struct op *op, unsigned slot)
+{
+    struct chain *chain = (struct chain *)(uintptr_t)(op + 1) + slot;
+    if (__builtin_expect(chain->rip == cpu->gpr[GPR_RIP] && chain->generation == cpu->chain_generation, 1)) {
+        cpu->engine->chain_from = NULL;
+        return engine_enter(cpu, chain->block);
+    }
+    cpu->engine->chain_from = chain;
+    return NULL;
+}
+/* The first op of the block at gpr[GPR_RIP] by the jump cache, or NULL: the loop finds it. */
+static inline const struct op *engine_lookup(struct cpu *cpu)
+{
+    uint64_t rip = cpu->gpr[GPR_RIP];
+    struct jump_entry *entry = &cpu->engine->jumps[(rip ^ rip >> 12) & (JUMP_CACHE_ENTRIES - 1)];
+    cpu->engine->chain_from = NULL;
+    if (__builtin_expect(entry->rip == rip && entry->generation == cpu->chain_generation && entry->mode == cpu->mode, 1))
+        return engine_enter(cpu, entry->block);
+    return NULL;
+}
+
+/*
+ * Delivers cpu->fault through the IDT (exception.c), with double and triple faults; `software` for INT n, INT3, INTO, ICEBP. At least one
+ * cycle passes. A triple fault asks the board for BOARD_TRIPLE_FAULT and sets SHUTDOWN.
+ */
+void exception_deliver(struct cpu *cpu, struct fault fault, bool software);
+/* Delivers an external interrupt or NMI the same way. */
+void interrupt_deliver(struct cpu *cpu, uint8_t vector);
+
+#endif

@@ -1,0 +1,43 @@
+/*
+ * CPU models: what CPUID answers, which features exist, which MSRs there are. Named by the psABI levels; docs/devices.md
+ * lists what a model has beyond its level. The leaves come from the model, never from the host.
+ */
+#ifndef CPU_MODEL_H
+#define CPU_MODEL_H
+
+#include "cpu/cpu.h"
+
+struct cpuid_leaf {
+    uint32_t leaf, subleaf;
+    uint32_t eax, ebx, ecx, edx;
+    bool has_subleaves;
+};
+
+struct cpu_model {
+    const char *name;               /* "x86-64-v2" */
+    const uint64_t *features;       /* bit set of enum isa_feature for decode(); 2 words, fixed at build time */
+    const struct cpuid_leaf *leaves;
+    unsigned leaf_count;
+    uint8_t physical_bits;          /* MAXPHYADDR */
+    uint64_t cr4_valid;             /* CR4 bits that may be set */
+    uint64_t efer_valid;
+    uint64_t xcr0_valid;
+    bool smep, smap, umip, pku, fsgsbase, pcid, invpcid, rdtscp, la57;
+};
+
+/* NULL if there is none of that name. */
+const struct cpu_model *cpu_model_find(const char *name);
+/* The models in order, for --help; NULL-terminated. */
+const struct cpu_model *const *cpu_models(void);
+
+/* CPUID as this vCPU answers it now (OSXSAVE, APIC id, XSAVE sizes follow the state). Registers out: eax, ebx, ecx, edx. */
+void cpu_cpuid(const struct cpu *cpu, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
+
+/* RDMSR and WRMSR. false: #GP(0). An MSR that the model does not have is tallied. */
+bool cpu_read_msr(struct cpu *cpu, uint32_t index, uint64_t *value);
+bool cpu_write_msr(struct cpu *cpu, uint32_t index, uint64_t value);
+
+/* The time-stamp counter at the current cycle (clock->now must be exact: engine_sync first). */
+uint64_t cpu_tsc(const struct cpu *cpu);
+
+#endif
