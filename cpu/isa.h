@@ -52,6 +52,7 @@ enum isa_attribute {
     ISA_UNIMPLEMENTED = 1 << 10, /* handler "-": raises #UD and is tallied */
     ISA_DST_READ_ONLY = 1 << 11, /* the first operand is only read (CMP, TEST, BT, PUSH, ...) */
     ISA_DST_WRITE_ONLY = 1 << 12, /* the first operand is only written (MOV, SETcc, ...) */
+    ISA_PURE = 1 << 13,           /* register forms neither fault nor leave the block: flags may be dead behind them */
 };
 
 /* Which state an instruction needs: decides #UD and #NM at lowering (SDM vol. 2A, 2.4-2.5 for the SSE and AVX classes). */
