@@ -129,7 +129,7 @@ int load_bzimage(const struct loader *loader)
 {
     const struct load_request *request = loader->request;
     const struct image *kernel = &request->kernel;
-    uint64_t code_offset, address, init_bytes, initrd_address = 0;
+    uint64_t code_offset = 0, address, init_bytes, initrd_address = 0;
     int status = check_header(loader, &code_offset);
     if (status || (status = choose_address(loader, &address, &init_bytes)))
         return status;
