@@ -105,7 +105,7 @@ static bool read_gate(struct cpu *cpu, const struct event *event, struct gate *g
     return true;
 }
 
-static bool deliver_task_gate(struct cpu *cpu, const struct event *event, const struct gate *gate)
+static bool deliver_task_gate(struct cpu *cpu, struct event *event, const struct gate *gate)
 {
     struct descriptor tss;
     bool switched = false;
@@ -119,8 +119,12 @@ static bool deliver_task_gate(struct cpu *cpu, const struct event *event, const 
     if (!(tss.attributes & SEG_P))
         return fault_raise(cpu, VEC_NP, true, (gate->selector & 0xFFFCu) | event->ext);
     cpu->rflags = (cpu->rflags & ~(uint64_t)FLAG_RF) | (event->flags_image & FLAG_RF);
-    if (!task_switch(cpu, gate->selector, &tss, TASK_INTERRUPT, event->ext, cpu_rip(cpu), &switched))
+    if (!task_switch(cpu, gate->selector, &tss, TASK_INTERRUPT, event->ext, cpu_rip(cpu), &switched)) {
+        if (switched)
+            event->fault.reserved[0] = 0; /* the fault is the new task's: its RIP stands */
         return false;
+    }
+    event->fault.reserved[0] = 0;
     if (event->fault.has_error) {
         uint64_t error = event->fault.error;
         unsigned width = type == TYPE_TSS ? 4 : 2;

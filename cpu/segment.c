@@ -224,8 +224,7 @@ static uint64_t stack_linear(const struct stack *stack, uint64_t offset)
     return stack->flat ? offset : (stack->ss.base + offset) & 0xFFFFFFFF;
 }
 
-bool stack_probe_frame(struct cpu *cpu, const struct stack *stack, const uint64_t *values, unsigned count,
-                       unsigned width)
+bool stack_probe_frame(struct cpu *cpu, const struct stack *stack, unsigned count, unsigned width)
 {
     uint64_t mask = stack_mask(stack);
     uint64_t low = (stack->sp - (uint64_t)count * width) & mask, top = (stack->sp - 1) & mask;
