@@ -115,7 +115,10 @@ struct fp_number fp_mul(struct fp_context *context, const struct fp_format *form
 struct fp_number fp_div(struct fp_context *context, const struct fp_format *format, struct fp_number a,
                         struct fp_number b);
 struct fp_number fp_sqrt(struct fp_context *context, const struct fp_format *format, struct fp_number a);
-/* a * b + c with one rounding; f32 and f64 only. The kept NaN is the first of a, b, c. */
+/*
+ * a * b + c with one rounding; f32 and f64 only. The kept NaN is the first of a, b, c, in the order of the manual's
+ * formulas (132: dst, src3, src2; 213: src2, dst, src3; 231: src2, src3, dst).
+ */
 struct fp_number fp_fma(struct fp_context *context, const struct fp_format *format, struct fp_number a,
                         struct fp_number b, struct fp_number c);
 
