@@ -291,7 +291,7 @@ static unsigned general_bits(const struct decoder *d)
 }
 
 /* Bytes of an operand. */
-static uint8_t operand_bytes(const struct decoder *d, const struct isa_row *row, uint8_t size)
+static uint8_t operand_bytes(const struct decoder *d, uint8_t size)
 {
     unsigned v = d->operand_bits / 8, x = 16u << (d->vector_length > 2 ? 2 : d->vector_length);
 
@@ -356,9 +356,9 @@ static uint8_t width_of_row(const struct decoder *d, const struct isa_row *row)
         if (code->cls != CLASS_GPR && code->cls != CLASS_MEM)
             continue;
         if (code->size == SIZE_V || code->size == SIZE_Y || code->size == SIZE_Z)
-            return (uint8_t)(8 * operand_bytes(d, row, code->size));
+            return (uint8_t)(8 * operand_bytes(d, code->size));
         if (code->size == SIZE_B || code->size == SIZE_W || code->size == SIZE_D || code->size == SIZE_Q) {
-            unsigned bits = 8u * operand_bytes(d, row, code->size);
+            unsigned bits = 8u * operand_bytes(d, code->size);
             fixed = fixed && fixed < bits ? fixed : bits;
         }
     }
@@ -374,7 +374,7 @@ static unsigned displacement_scale(const struct decoder *d, const struct isa_row
         return d->rex & REX_W ? 8 : 4;
     for (unsigned i = 0; i < row->operand_count; i++)
         if (row->operand[i].source == FROM_MODRM_RM)
-            return operand_bytes(d, row, row->operand[i].mem_size);
+            return operand_bytes(d, row->operand[i].mem_size);
     return 1;
 }
 
@@ -480,7 +480,7 @@ static bool set_rm(struct decoder *d, struct insn *insn, const struct operand_co
 {
     if (insn->has_memory) {
         operand->kind = OPERAND_MEMORY;
-        operand->bytes = operand_bytes(d, insn->row, code->mem_size);
+        operand->bytes = operand_bytes(d, code->mem_size);
         return true;
     }
     unsigned number = d->rm | (d->rex & REX_B ? 8 : 0);
@@ -508,7 +508,7 @@ static bool set_operand(struct decoder *d, struct insn *insn, unsigned i, bool *
     uint64_t value;
 
     operand->cls = code->cls;
-    operand->bytes = operand_bytes(d, insn->row, code->size);
+    operand->bytes = operand_bytes(d, code->size);
     if ((insn->row->attributes & ISA_MOD_IGNORED))
         operand->bytes = insn->operand_bits / 8;
     switch ((enum operand_source)code->source) {
