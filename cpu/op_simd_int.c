@@ -70,7 +70,7 @@ BODY uint32_t simd_ptest(const union vector_register *a, const union vector_regi
 HANDLER(ptest)
 {
     SOURCE_ANY(16)
-    flags_set_status(cpu, simd_ptest(&cpu->zmm[op->dst & 31], b, 16));
+    flags_set_status(cpu, simd_ptest(&cpu->zmm[op->dst], b, 16));
     NEXT;
 }
 

@@ -49,14 +49,14 @@ static inline int saturate(int value, int low, int high)
 
 #define SOURCE_ANY(size)                                                                                               \
     union vector_register memory_;                                                                                     \
-    const union vector_register *b = &cpu->zmm[op->src & 31];                                                          \
+    const union vector_register *b = &cpu->zmm[op->src];                                                          \
     if (op->flags & OP_MEM) {                                                                                          \
         LINEAR(linear_, (size), ACCESS_READ);                                                                          \
         CHECK_ALIGNED(linear_, (size));                                                                                \
         LOAD_BYTES((size), &memory_, linear_);                                                                         \
         b = &memory_;                                                                                                  \
     }
-#define SOURCE_REGISTER(size) const union vector_register *b = &cpu->zmm[op->src & 31];
+#define SOURCE_REGISTER(size) const union vector_register *b = &cpu->zmm[op->src];
 #define SOURCE_FLAT(size)                                                                                              \
     union vector_register memory_;                                                                                     \
     const union vector_register *b = &memory_;                                                                         \
@@ -71,8 +71,8 @@ static inline int saturate(int value, int low, int high)
     {                                                                                                                  \
         union vector_register r;                                                                                       \
         SOURCE(in)                                                                                                     \
-        simd_##body(&r, &cpu->zmm[op->dst & 31], b, (out), (uint8_t)op->imm);                                          \
-        memcpy(&cpu->zmm[op->dst & 31], &r, (out));                                                                    \
+        simd_##body(&r, &cpu->zmm[op->dst], b, (out), (uint8_t)op->imm);                                          \
+        memcpy(&cpu->zmm[op->dst], &r, (out));                                                                    \
         NEXT;                                                                                                          \
     }
 
@@ -100,8 +100,8 @@ static inline int saturate(int value, int low, int high)
     static OP(name##_imm)                                                                                              \
     {                                                                                                                  \
         union vector_register r, count = { .u64 = { (uint8_t)op->imm } };                                              \
-        simd_##name(&r, &cpu->zmm[op->dst & 31], &count, 16, 0);                                                       \
-        memcpy(&cpu->zmm[op->dst & 31], &r, 16);                                                                       \
+        simd_##name(&r, &cpu->zmm[op->dst], &count, 16, 0);                                                       \
+        memcpy(&cpu->zmm[op->dst], &r, 16);                                                                       \
         NEXT;                                                                                                          \
     }                                                                                                                  \
     HANDLERS(name##_imm) = { .any = op_##name##_imm };
