@@ -37,7 +37,8 @@ struct operand_code {
 };
 enum operand_size { SIZE_NONE, SIZE_B, SIZE_W, SIZE_D, SIZE_Q, SIZE_V, SIZE_Z, SIZE_Y, SIZE_DQ /* 16 bytes */, SIZE_QQ, SIZE_X /* by vector length */,
                     SIZE_P /* far pointer 16:v */, SIZE_S /* GDT/IDT pseudo-descriptor */, SIZE_T /* 10 bytes */, SIZE_A /* BOUND pair */,
-                    SIZE_SB /* imm8 sign-extended to the operand size */, SIZE_M14_28, SIZE_M94_108, SIZE_M512, SIZE_XSAVE, SIZE_64B };
+                    SIZE_SB /* imm8 sign-extended to the operand size */, SIZE_M14_28, SIZE_M94_108, SIZE_M512, SIZE_XSAVE, SIZE_64B,
+                    SIZE_XH, SIZE_XF, SIZE_XE /* a half, a fourth, an eighth of the vector length */ };
 
 enum isa_attribute {
     ISA_LOCK = 1 << 0,     /* LOCK allowed with a memory destination */
