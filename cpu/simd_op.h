@@ -29,7 +29,7 @@
         (void)imm;                                                                                                     \
         for (unsigned i = 0; i < bytes / sizeof(r->lane[0]); i++) {                                                    \
             __typeof__(r->lane[0]) x = a->lane[i], y = b->lane[i];                                                     \
-            (void)x;                                                                                                   \
+            (void)x, (void)y;                                                                                                 \
             r->lane[i] = (__typeof__(r->lane[0]))(expression);                                                         \
         }                                                                                                              \
     }
