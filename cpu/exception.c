@@ -108,7 +108,6 @@ static bool read_gate(struct cpu *cpu, const struct event *event, struct gate *g
 static bool deliver_task_gate(struct cpu *cpu, struct event *event, const struct gate *gate)
 {
     struct descriptor tss;
-    bool switched = false;
     if (gate->selector & SELECTOR_TI)
         return fault_raise(cpu, VEC_GP, true, (gate->selector & 0xFFFCu) | event->ext);
     if (!descriptor_read(cpu, gate->selector, VEC_GP, event->ext, &tss))
@@ -119,8 +118,8 @@ static bool deliver_task_gate(struct cpu *cpu, struct event *event, const struct
     if (!(tss.attributes & SEG_P))
         return fault_raise(cpu, VEC_NP, true, (gate->selector & 0xFFFCu) | event->ext);
     cpu->rflags = (cpu->rflags & ~(uint64_t)FLAG_RF) | (event->flags_image & FLAG_RF);
-    if (!task_switch(cpu, gate->selector, &tss, TASK_INTERRUPT, event->ext, cpu_rip(cpu), &switched)) {
-        if (switched)
+    if (!task_switch(cpu, gate->selector, &tss, TASK_INTERRUPT, event->ext, cpu_rip(cpu))) {
+        if (FAULT_OF_NEW_TASK(cpu->fault))
             event->fault.reserved[0] = 0; /* the fault is the new task's: its RIP stands */
         return false;
     }

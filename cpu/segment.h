@@ -132,11 +132,12 @@ bool far_iret(struct cpu *cpu, unsigned operand_bytes, uint64_t next_rip);
 /* --- task switch (task.c; SDM vol. 3A, 7.3) --- */
 enum task_cause { TASK_JUMP, TASK_CALL, TASK_INTERRUPT, TASK_IRET };
 /*
- * Switches to the task whose TSS the selector names; its descriptor is known to be a TSS. next_rip is saved as the old
- * task's EIP. False: a fault. If cpu->gpr[GPR_RIP] was already changed to the new task's (*switched true), the fault
- * belongs to the new task.
+ * Switches to the task whose TSS the selector names; its descriptor is known to be a present TSS of the right kind.
+ * next_rip is saved as the old task's EIP. False: a fault; FAULT_OF_NEW_TASK(fault) tells whether the switch had
+ * happened already, so that it belongs to the new task, whose RIP then stands in gpr[GPR_RIP].
  */
 bool task_switch(struct cpu *cpu, uint16_t selector, const struct descriptor *tss, enum task_cause cause, unsigned ext,
-                 uint64_t next_rip, bool *switched);
+                 uint64_t next_rip);
+#define FAULT_OF_NEW_TASK(fault) ((fault).reserved[1])
 
 #endif
