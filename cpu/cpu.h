@@ -125,9 +125,6 @@ enum activity { ACTIVE, HALTED, WAIT_FOR_SIPI, SHUTDOWN };
 #define SHADOW_STI    1u
 #define SHADOW_MOV_SS 2u
 
-/* pending_db: a #DB trap of this kind is due. Bits 3:0 are those of DR6. */
-#define PENDING_DB_BS 0x10u
-
 /* A vector register: XMM is the low 16 bytes, YMM the low 32. */
 union vector_register {
     uint8_t u8[64];

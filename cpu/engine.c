@@ -284,7 +284,7 @@ static void run_single(struct cpu *cpu)
         if (rf)
             cpu->rflags &= ~(uint64_t)FLAG_RF;
         if (tf && engine->outcome == ENGINE_BOUNDARY)
-            cpu->pending_db |= PENDING_DB_BS;
+            cpu->pending_db |= PENDING_DB_STEP;
     }
     deliver(cpu);
     if (cpu->shadow == shadow)
@@ -335,6 +335,8 @@ static uint64_t drop_at_random(struct cpu *cpu)
 {
     struct engine *engine = cpu->engine;
     if (cpu->cycle >= engine->next_drop) {
+        cpu->board->clock.now_cycles = cpu->cycle;
+        flags_fold(cpu);
         cpu_drop_caches(cpu);
         engine->next_drop = cpu->cycle + 1 + (entropy_draw(cpu->board->seed, UINT32_MAX, engine->drops++) & 0xFFFF);
     }
@@ -377,11 +379,4 @@ void cpu_run(struct cpu *cpu, uint64_t stop_cycle)
     clock->now_cycles = cpu->cycle;
     flags_fold(cpu);
     simd_engine_leave(cpu);
-}
-
-void cpu_drop_caches(struct cpu *cpu)
-{
-    flags_fold(cpu);
-    engine_drop(cpu);
-    cpu_update_mode(cpu);
 }

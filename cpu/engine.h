@@ -111,14 +111,6 @@ static inline const struct op *engine_lookup(struct cpu *cpu)
     return NULL;
 }
 
-/* Allocates cpu->engine (TLBs, block cache); 0 or -ENOMEM. Frees it; NULL is fine. */
-int engine_init(struct cpu *cpu);
-void engine_destroy(struct cpu *cpu);
-/* Drops TLBs, blocks and chains. */
-void engine_drop(struct cpu *cpu);
-/* Chains and jump entries made so far hold no longer: the base of CS changed, so the same RIP is another linear address. */
-void engine_unchain(struct cpu *cpu);
-
 /*
  * Delivers cpu->fault through the IDT (exception.c), with double and triple faults; `software` for INT n, INT3, INTO,
  * ICEBP. At least one cycle passes. A triple fault asks the board for BOARD_TRIPLE_FAULT and sets SHUTDOWN.
