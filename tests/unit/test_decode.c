@@ -74,7 +74,6 @@ static const struct golden {
     { 64, "0148f8", "add dword ptr [rax-0x8], ecx" },
     { 64, "018800000080", "add dword ptr [rax-0x80000000], ecx" },
     { 64, "010c24", "add dword ptr [rsp], ecx" },
-    { 64, "410c24", NULL },
     { 64, "41010c24", "add dword ptr [r12], ecx" },
     { 64, "014d00", "add dword ptr [rbp], ecx" },
     { 64, "41014d00", "add dword ptr [r13], ecx" },
