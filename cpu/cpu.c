@@ -195,14 +195,12 @@ static uint32_t vector_mode(const struct cpu *cpu)
 
 void cpu_update_mode(struct cpu *cpu)
 {
-    uint64_t code_base = cpu->segment_base[CS];
     uint32_t mode = code_mode(cpu) | vector_mode(cpu) | (uint32_t)cpu->cpl << MODE_CPL_SHIFT;
     mode |= (cpu->cr0 & CR0_PE) ? MODE_PROTECTED : 0;
     mode |= (cpu->rflags & FLAG_VM) ? MODE_VM86 : 0;
     mode |= (cpu->efer & EFER_LMA) ? MODE_LONG : 0;
-    /* RF needs stepping too: it is gone after one instruction */
-    mode |= (cpu->rflags & (FLAG_TF | FLAG_RF)) || (cpu->dr7 & DR7_ENABLES) ? MODE_STEP : 0;
-    cpu->mode = mode | (cpu->mode & MODE_SINGLE);
+    mode |= (cpu->rflags & FLAG_TF) || (cpu->dr7 & DR7_ENABLES) ? MODE_STEP : 0;
+    cpu->mode = mode;
 
     bool flat = (mode & MODE_CODE_MASK) == MODE_CODE64;
     for (unsigned seg = ES; seg <= DS; seg++)
@@ -210,7 +208,5 @@ void cpu_update_mode(struct cpu *cpu)
     cpu->segment_base[FS] = cpu->segment[FS].base;
     cpu->segment_base[GS] = cpu->segment[GS].base;
     cpu->segment_base[SEG_FLAT] = 0;
-    if (code_base != cpu->segment_base[CS])
-        engine_unchain(cpu);
     tlb_select(cpu);
 }

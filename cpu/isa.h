@@ -55,6 +55,7 @@ enum isa_attribute {
     ISA_DST_READ_ONLY = 1 << 11, /* the first operand is only read (CMP, TEST, BT, PUSH, ...) */
     ISA_DST_WRITE_ONLY = 1 << 12, /* the first operand is only written (MOV, SETcc, ...) */
     ISA_MOD_IGNORED = 1 << 13, /* MOV to and from CR and DR: always the register form, whatever ModRM.mod says */
+    ISA_PURE = 1 << 14, /* register forms neither fault nor leave the block: flags may be dead behind them */
 };
 
 /* Which state an instruction needs: decides #UD and #NM at lowering (SDM vol. 2A, 2.4-2.5 for the SSE and AVX classes). */

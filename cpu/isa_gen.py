@@ -40,7 +40,8 @@ MAPS = ["LEGACY", "0F", "0F38", "0F3A", "VEX_0F", "VEX_0F38", "VEX_0F3A",
 MAP = {name: number for number, name in enumerate(MAPS)}
 
 ATTRIBUTES = {"lock": "LOCK", "cpl0": "CPL0", "ends": "ENDS", "branch": "BRANCH", "rep": "REP", "64": "ONLY64", "no64": "NOT64",
-              "d64": "D64", "f64": "F64", "pm": "PROTECTED", "ro": "DST_READ_ONLY", "wo": "DST_WRITE_ONLY"}
+              "d64": "D64", "f64": "F64", "pm": "PROTECTED", "ro": "DST_READ_ONLY", "wo": "DST_WRITE_ONLY",
+              "pure": "PURE"}
 CLASSES = {"-": "NONE", "x87": "X87", "mmx": "MMX", "sse": "SSE", "sse-aligned": "SSE_ALIGNED", "sse-mmx": "SSE_MMX"}
 FLAGS = {"O": "OF", "S": "SF", "Z": "ZF", "A": "AF", "P": "PF", "C": "CF", "D": "DF", "I": "IF", "T": "TF", "N": "NT"}
 
