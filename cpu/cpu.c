@@ -73,6 +73,7 @@ static void reset_msrs(struct cpu *cpu)
     cpu->msr = (struct cpu_msrs){
         .pat = 0x0007040600070406,
         .misc_enable = MSR_MISC_ENABLE_RESET,
+        .feature_control = 1, /* locked, as firmware leaves it */
         .bios_sign_id = MODEL_MICROCODE_REVISION << 32,
     };
 }
