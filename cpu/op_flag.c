@@ -45,7 +45,6 @@ HANDLER(sahf)
  * not touched. */
 HANDLER(nop)
 {
-    (void)cpu;
     NEXT;
 }
 

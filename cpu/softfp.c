@@ -17,7 +17,10 @@ const struct fp_format fp_f80_precision[4] = {
     { .precision = 64, F80_RANGE },
 };
 
-/* A trapped x87 overflow or underflow delivers the result with its exponent moved by this much (SDM vol. 1, 8.5.4). */
+/*
+ * A trapped x87 overflow or underflow delivers the result with its exponent moved by this much, and if it is still out
+ * of range (FSCALE) an infinity or zero (SDM vol. 1, 8.5.4-8.5.5).
+ */
 #define WRAP 24576
 
 #define QUIET_BIT (1ull << 62)
@@ -85,7 +88,10 @@ static struct fp_number overflow(struct fp_context *context, const struct fp_for
     if (context->unmasked & FP_OE) {
         note_rounding(context, rounded);
         rounded.exponent -= WRAP;
-        return rounded.exponent > format->exponent_max ? fp_infinity(sign) : make_finite(sign, rounded);
+        if (rounded.exponent <= format->exponent_max)
+            return make_finite(sign, rounded);
+        note_rounding(context, (struct rounded){ .inexact = true, .up = true });
+        return fp_infinity(sign);
     }
     context->flags |= FP_PE;
     context->rounded_up = rounds_up(context->rounding, sign, true, ~(uint128)0);
@@ -104,7 +110,10 @@ static struct fp_number underflow(struct fp_context *context, const struct fp_fo
         context->flags |= FP_UE;
         note_rounding(context, tiny);
         tiny.exponent += WRAP;
-        return tiny.exponent < format->exponent_min ? fp_zero(a.sign) : make_finite(a.sign, tiny);
+        if (tiny.exponent >= format->exponent_min)
+            return make_finite(a.sign, tiny);
+        note_rounding(context, (struct rounded){ .inexact = true });
+        return fp_zero(a.sign);
     }
     if (context->flush_to_zero) {
         context->flags |= FP_UE | FP_PE;

@@ -4,6 +4,11 @@
  */
 #include "devices/board.h"
 #include "devices/uart16550.h"
+#include "devices/acpi_pm.h"
+#include "devices/pci_host.h"
+#include "devices/misc_ports.h"
+#include "devices/i8042.h"
+#include "devices/rtc146818.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,8 +24,7 @@ static const struct {
     const struct field *fields;
     const unsigned *field_count;
 } tables[] = {
-    TABLE(clock),
-    TABLE(uart16550),
+    TABLE(clock), TABLE(uart16550), TABLE(acpi_pm), TABLE(pci_host), TABLE(misc_ports), TABLE(i8042), TABLE(rtc146818),
 };
 
 static struct part part_of(unsigned t, void *memory)
