@@ -37,7 +37,8 @@ struct operand_code {
 };
 enum operand_size { SIZE_NONE, SIZE_B, SIZE_W, SIZE_D, SIZE_Q, SIZE_V, SIZE_Z, SIZE_Y, SIZE_DQ /* 16 bytes */, SIZE_QQ, SIZE_X /* by vector length */,
                     SIZE_P /* far pointer 16:v */, SIZE_S /* GDT/IDT pseudo-descriptor */, SIZE_T /* 10 bytes */, SIZE_A /* BOUND pair */,
-                    SIZE_SB /* imm8 sign-extended to the operand size */, SIZE_M14_28, SIZE_M94_108, SIZE_M512, SIZE_XSAVE, SIZE_64B };
+                    SIZE_SB /* imm8 sign-extended to the operand size */, SIZE_M14_28, SIZE_M94_108, SIZE_M512, SIZE_XSAVE, SIZE_64B,
+                    SIZE_XH, SIZE_XF, SIZE_XE /* a half, a fourth, an eighth of the vector length */ };
 
 enum isa_attribute {
     ISA_LOCK = 1 << 0,     /* LOCK allowed with a memory destination */
@@ -54,6 +55,7 @@ enum isa_attribute {
     ISA_DST_READ_ONLY = 1 << 11, /* the first operand is only read (CMP, TEST, BT, PUSH, ...) */
     ISA_DST_WRITE_ONLY = 1 << 12, /* the first operand is only written (MOV, SETcc, ...) */
     ISA_MOD_IGNORED = 1 << 13, /* MOV to and from CR and DR: always the register form, whatever ModRM.mod says */
+    ISA_PURE = 1 << 14, /* register forms neither fault nor leave the block: flags may be dead behind them */
 };
 
 /* Which state an instruction needs: decides #UD and #NM at lowering (SDM vol. 2A, 2.4-2.5 for the SSE and AVX classes). */

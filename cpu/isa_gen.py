@@ -40,15 +40,16 @@ MAPS = ["LEGACY", "0F", "0F38", "0F3A", "VEX_0F", "VEX_0F38", "VEX_0F3A",
 MAP = {name: number for number, name in enumerate(MAPS)}
 
 ATTRIBUTES = {"lock": "LOCK", "cpl0": "CPL0", "ends": "ENDS", "branch": "BRANCH", "rep": "REP", "64": "ONLY64", "no64": "NOT64",
-              "d64": "D64", "f64": "F64", "pm": "PROTECTED", "ro": "DST_READ_ONLY", "wo": "DST_WRITE_ONLY"}
+              "d64": "D64", "f64": "F64", "pm": "PROTECTED", "ro": "DST_READ_ONLY", "wo": "DST_WRITE_ONLY",
+              "pure": "PURE"}
 CLASSES = {"-": "NONE", "x87": "X87", "mmx": "MMX", "sse": "SSE", "sse-aligned": "SSE_ALIGNED", "sse-mmx": "SSE_MMX"}
 FLAGS = {"O": "OF", "S": "SF", "Z": "ZF", "A": "AF", "P": "PF", "C": "CF", "D": "DF", "I": "IF", "T": "TF", "N": "NT"}
 
 SIZES = {"": "NONE", "b": "B", "w": "W", "d": "D", "q": "Q", "v": "V", "z": "Z", "y": "Y", "dq": "DQ", "qq": "QQ", "x": "X",
          "ps": "X", "pd": "X", "ss": "D", "sd": "Q", "pi": "Q", "si": "D", "d/q": "Y", "p": "P", "s": "S", "t": "T", "a": "A",
-         "bs": "SB", "14/28": "M14_28", "94/108": "M94_108", "512": "M512", "xsave": "XSAVE", "64B": "64B"}
+         "bs": "SB", "14/28": "M14_28", "94/108": "M94_108", "512": "M512", "xsave": "XSAVE", "64B": "64B", "xh": "XH", "xf": "XF", "xe": "XE"}
 # Letter: where the operand comes from, class of its register form, register only, memory only, sizes it admits (None: any).
-VECTOR_SIZES = "d q dq qq x ps pd ss sd si w b".split()
+VECTOR_SIZES = "d q dq qq x ps pd ss sd si w b xh xf xe".split()
 LETTERS = {
     "A": ("FAR", "IMM", 0, 0, ["p"]),
     "B": ("VVVV", "GPR", 0, 0, ["d", "q", "v", "y", "d/q"]),

@@ -7,6 +7,11 @@
 
 #include "cpu/cpu.h"
 
+/* Revision in IA32_BIOS_SIGN_ID[63:32]. */
+#define MODEL_MICROCODE_REVISION 1ull
+/* IA32_MISC_ENABLE: fast strings on; branch trace store and PEBS not available. */
+#define MSR_MISC_ENABLE_RESET 0x1801ull
+
 struct cpuid_leaf {
     uint32_t leaf, subleaf;
     uint32_t eax, ebx, ecx, edx;
