@@ -75,7 +75,7 @@ HANDLER(fbld)
 HANDLER(fld_st)
 {
     X87_WAIT;
-    if (x87_empty(cpu, op->dst) && x87_empty(cpu, -1)) {
+    if (x87_empty(cpu, op->dst)) { /* before an overflow */
         if (x87_stack_fault(cpu, op, false))
             x87_push(cpu, x87_indefinite());
     } else {
@@ -146,7 +146,11 @@ static struct store store_begin(const struct cpu *cpu, struct fp_number *value)
 static struct store store_done(struct store store, uint64_t bits)
 {
     store.bits = bits;
-    store.writes = store.writes && !fp_trapped(&store.context, FP_IE | FP_OE | FP_UE);
+    if (fp_trapped(&store.context, FP_IE | FP_OE | FP_UE)) {
+        store.writes = false;
+        store.context.flags &= (uint8_t)~FP_PE; /* nothing was rounded: a register would get the wrapped result */
+        store.context.rounded_up = false;
+    }
     return store;
 }
 

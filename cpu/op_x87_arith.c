@@ -156,15 +156,16 @@ static unsigned quotient_codes(struct fp_remainder remainder)
 
 static void partial_remainder(struct cpu *cpu, const struct op *op, bool nearest)
 {
+    cpu->x87.fsw &= (uint16_t)~FSW_C2;
     if (x87_empty(cpu, 0) || x87_empty(cpu, 1)) {
-        x87_set_codes(cpu, 0);
         deliver_underflow(cpu, op, 0, false);
         return;
     }
     struct fp_context context = x87_context(cpu);
     struct fp_remainder remainder = fp_rem(&context, x87_number(cpu, 0), x87_number(cpu, 1), nearest);
     deliver(cpu, op, 0, &context, remainder.value, false);
-    x87_set_codes(cpu, fp_trapped(&context, FP_FLAGS_BEFORE) ? 0 : quotient_codes(remainder));
+    if (!fp_is_nan(remainder.value) && !fp_trapped(&context, FP_FLAGS_BEFORE)) /* else C0 and C3 stay */
+        x87_set_codes(cpu, quotient_codes(remainder));
 }
 
 HANDLER(fprem)

@@ -25,10 +25,11 @@ static void apply_unary(struct cpu *cpu, const struct op *op, angle_fn *apply)
         x87_set(cpu, 0, f80_pack(result));
 }
 
-/* C2: the angle is out of range and stays as it is. Reports whether it is. */
-static bool angle_refused(struct cpu *cpu, const struct op *op)
+/* C2: the angle is out of range and stays as it is, unless there is a stack fault. Reports whether it is. */
+static bool angle_refused(struct cpu *cpu, const struct op *op, bool pushes)
 {
-    bool refused = !x87_empty(cpu, 0) && !x87_angle_in_range(x87_number(cpu, 0));
+    bool fits = !x87_empty(cpu, 0) && (!pushes || x87_empty(cpu, -1));
+    bool refused = fits && !x87_angle_in_range(x87_number(cpu, 0));
     cpu->x87.fsw = (uint16_t)((cpu->x87.fsw & ~FSW_C2) | (refused ? FSW_C2 : 0));
     if (refused)
         x87_finish(cpu, op, &(struct fp_context){ 0 });
@@ -38,14 +39,14 @@ static bool angle_refused(struct cpu *cpu, const struct op *op)
 HANDLER(fsin)
 {
     X87_WAIT;
-    if (!angle_refused(cpu, op))
+    if (!angle_refused(cpu, op, false))
         apply_unary(cpu, op, x87_sin);
     NEXT;
 }
 HANDLER(fcos)
 {
     X87_WAIT;
-    if (!angle_refused(cpu, op))
+    if (!angle_refused(cpu, op, false))
         apply_unary(cpu, op, x87_cos);
     NEXT;
 }
@@ -87,14 +88,14 @@ static void apply_and_push(struct cpu *cpu, const struct op *op, angle_fn *repla
 HANDLER(fptan)
 {
     X87_WAIT;
-    if (!angle_refused(cpu, op))
+    if (!angle_refused(cpu, op, true))
         apply_and_push(cpu, op, x87_tan, tan_divisor);
     NEXT;
 }
 HANDLER(fsincos)
 {
     X87_WAIT;
-    if (!angle_refused(cpu, op))
+    if (!angle_refused(cpu, op, true))
         apply_and_push(cpu, op, x87_sin, x87_cos);
     NEXT;
 }
