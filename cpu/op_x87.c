@@ -5,8 +5,7 @@
 #include "cpu/handler.h"
 #include "cpu/x87.h"
 
-/* --- loads -----------------------------------------------------------------------------------------------------------
- */
+/* --- loads --- */
 
 static void push_raw(struct cpu *cpu, const struct op *op, struct f80 value)
 {
@@ -84,8 +83,7 @@ HANDLER(fld_st)
     NEXT;
 }
 
-/* --- constants: rounded by RC, and no PE (SDM vol. 1, 8.3.8) ---------------------------------------------------------
- */
+/* --- constants: rounded by RC, and no PE (SDM vol. 1, 8.3.8) --- */
 
 /* nearest_up: the bits cut off the mantissa are more than half of its last place. */
 static void push_constant(struct cpu *cpu, const struct op *op, uint16_t exponent, uint64_t truncated, bool nearest_up)
@@ -121,8 +119,7 @@ HANDLER(fldz)
     NEXT;
 }
 
-/* --- stores ----------------------------------------------------------------------------------------------------------
- */
+/* --- stores --- */
 
 /*
  * A store is worked out before its access to memory, so that a page fault finds everything unchanged. With an unmasked
@@ -283,8 +280,7 @@ HANDLER(fstpnce)
     NEXT;
 }
 
-/* --- between registers -----------------------------------------------------------------------------------------------
- */
+/* --- between registers --- */
 
 /* The operand of an instruction that goes on with the indefinite where a register is empty. */
 static struct f80 get_or_indefinite(const struct cpu *cpu, int i)
@@ -335,8 +331,7 @@ MOVE_IF(fcmovne, !flag_zf(cpu))
 MOVE_IF(fcmovnbe, !flag_cf(cpu) && !flag_zf(cpu))
 MOVE_IF(fcmovnu, !flag_pf(cpu))
 
-/* --- sign and class of ST(0) -----------------------------------------------------------------------------------------
- */
+/* --- sign and class of ST(0) --- */
 
 static void change_sign(struct cpu *cpu, const struct op *op, uint16_t keep, uint16_t flip)
 {
@@ -385,8 +380,7 @@ HANDLER(fxam)
     NEXT;
 }
 
-/* --- the stack itself ------------------------------------------------------------------------------------------------
- */
+/* --- the stack itself --- */
 
 HANDLER(fincstp)
 {

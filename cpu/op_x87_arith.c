@@ -8,8 +8,7 @@
 #include "cpu/handler.h"
 #include "cpu/x87.h"
 
-/* --- two operands ----------------------------------------------------------------------------------------------------
- */
+/* --- two operands --- */
 
 typedef struct fp_number binary_fn(struct fp_context *context, const struct fp_format *format, struct fp_number a,
                                    struct fp_number b);
@@ -97,8 +96,7 @@ ARITH(subr, reverse_sub)
 ARITH(div, fp_div)
 ARITH(divr, reverse_div)
 
-/* --- one operand -----------------------------------------------------------------------------------------------------
- */
+/* --- one operand --- */
 
 HANDLER(fsqrt)
 {
@@ -181,8 +179,7 @@ HANDLER(fprem1)
     NEXT;
 }
 
-/* --- FXTRACT: ST(1) the exponent, ST(0) the significand --------------------------------------------------------------
- */
+/* --- FXTRACT: ST(1) the exponent, ST(0) the significand --- */
 
 static void extract(struct fp_context *context, struct fp_number a, struct fp_number *exponent,
                     struct fp_number *significand)
@@ -227,8 +224,7 @@ HANDLER(fxtract)
     NEXT;
 }
 
-/* --- comparison ------------------------------------------------------------------------------------------------------
- */
+/* --- comparison --- */
 
 static const uint16_t relation_codes[] = {
     [FP_LESS] = FSW_C0, [FP_EQUAL] = FSW_C3, [FP_GREATER] = 0, [FP_UNORDERED] = FSW_C3 | FSW_C2 | FSW_C0

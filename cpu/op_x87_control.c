@@ -6,8 +6,7 @@
 #include "cpu/handler.h"
 #include "cpu/x87.h"
 
-/* --- words -----------------------------------------------------------------------------------------------------------
- */
+/* --- words --- */
 
 HANDLER(fldcw)
 {
@@ -59,8 +58,7 @@ HANDLER(fwait)
     NEXT;
 }
 
-/* --- the environment -------------------------------------------------------------------------------------------------
- */
+/* --- the environment --- */
 
 /* Its layout depends on operand size and mode; 64-bit mode has the 32-bit protected one. */
 struct environment {
@@ -167,8 +165,7 @@ HANDLER(fldenv)
     NEXT;
 }
 
-/* --- environment and registers, ST(0) first --------------------------------------------------------------------------
- */
+/* --- environment and registers, ST(0) first --- */
 
 HANDLER(fnsave)
 {

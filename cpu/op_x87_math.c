@@ -8,8 +8,7 @@
 typedef struct fp_number angle_fn(struct fp_context *context, struct fp_number x);
 typedef struct fp_number binary_fn(struct fp_context *context, struct fp_number y, struct fp_number x);
 
-/* --- ST(0) = f(ST(0)) ------------------------------------------------------------------------------------------------
- */
+/* --- ST(0) = f(ST(0)) --- */
 
 static void apply_unary(struct cpu *cpu, const struct op *op, angle_fn *apply)
 {
@@ -57,8 +56,7 @@ HANDLER(f2xm1)
     NEXT;
 }
 
-/* --- one operand, two results: ST(0) replaced, another one pushed ----------------------------------------------------
- */
+/* --- one operand, two results: ST(0) replaced, another one pushed --- */
 
 /* FPTAN pushes the 1 that the 8087 divided by; a NaN takes its place. */
 static struct fp_number tan_divisor(struct fp_context *context, struct fp_number x)
@@ -100,8 +98,7 @@ HANDLER(fsincos)
     NEXT;
 }
 
-/* --- ST(1) = f(ST(1), ST(0)), pop ------------------------------------------------------------------------------------
- */
+/* --- ST(1) = f(ST(1), ST(0)), pop --- */
 
 static void apply_and_pop(struct cpu *cpu, const struct op *op, binary_fn *apply)
 {
