@@ -1,8 +1,8 @@
 /*
  * The engine: lookup of blocks, chains between them, and the ways in and out of a handler.
  *
- * All of it is cache over the vCPU's state and guest RAM. engine.c has the loop; block.c the decoded-block cache; lower.c
- * makes blocks.
+ * All of it is cache over the vCPU's state and guest RAM. engine.c has the loop; block.c the decoded-block cache;
+ * lower.c makes blocks.
  */
 #ifndef CPU_ENGINE_H
 #define CPU_ENGINE_H
@@ -18,14 +18,23 @@ struct jump_entry {
     uint64_t mode;
 };
 
-struct tlb_set;    /* mmu.c */
+struct tlb_set;     /* mmu.c */
 struct block_cache; /* block.c */
+
+/* How the last block was left. */
+enum engine_outcome {
+    ENGINE_BOUNDARY, /* between two instructions */
+    ENGINE_FAULT,    /* cpu->fault is to be delivered; RIP is that of the instruction */
+    ENGINE_TRAP,     /* cpu->fault is to be delivered; RIP is that of the next instruction; a software interrupt */
+};
 
 struct engine {
     struct jump_entry jumps[JUMP_CACHE_ENTRIES];
-    bool fault_pending;       /* cpu->fault waits for delivery */
+    enum engine_outcome outcome;
     struct chain *chain_from; /* the chain by which the last block was left, for the loop to fill in; NULL if none */
-    struct op landing[3];     /* copy of an op behind which the block ends, the op that leaves, and an empty chain */
+    struct op landing[2];     /* copy of an op behind which the block ends, and the op that leaves */
+    _Alignas(16) uint8_t scratch[256]; /* the block of an instruction that no cached block can hold */
+    uint64_t next_drop, drops;         /* test build: see SIM_DROP_CACHES */
     struct tlb_set *tlbs;
     struct block_cache *blocks;
 };
@@ -41,11 +50,12 @@ static inline void engine_sync(struct cpu *cpu, const struct op *op)
     cpu->board->clock.now_cycles = engine_cycle(cpu, op);
 }
 
-/* Leaves the block with a fault of this instruction: takes back what the block had counted for it and what follows. Returns NULL. */
+/* Leaves the block with a fault of this instruction: takes back what the block had counted for it and what follows.
+ * Returns NULL. */
 const struct op *engine_fault(struct cpu *cpu, const struct op *op, struct fault fault);
 /*
- * Leaves the block after this instruction with a trap that is delivered at the boundary behind it (INT n, INT3, INTO): RIP is that of
- * the next instruction. Returns NULL.
+ * Leaves the block after this instruction with a trap that is delivered at the boundary behind it (INT n, INT3, INTO):
+ * RIP is that of the next instruction. Returns NULL.
  */
 const struct op *engine_trap(struct cpu *cpu, const struct op *op, struct fault fault);
 /* Leaves to the engine; gpr[GPR_RIP] is the next instruction's. Returns NULL. */
@@ -54,9 +64,15 @@ static inline const struct op *engine_leave(struct cpu *cpu)
     cpu->engine->chain_from = NULL;
     return NULL;
 }
+/* Allocates the engine of a vCPU and joins it to the board's RAM as a watcher. 0 or -ENOMEM. */
+int engine_init(struct cpu *cpu);
+void engine_destroy(struct cpu *cpu);
+/* Drops TLB, blocks, chains. */
+void engine_drop(struct cpu *cpu);
+
 /*
- * A copy of op behind which the block ends, as the successor of a slow access that needs attention: the handler goes on with it
- * and its NEXT leaves.
+ * A copy of op behind which the block ends, as the successor of a slow access that needs attention: the handler goes on
+ * with it and its NEXT leaves.
  */
 const struct op *engine_land(struct cpu *cpu, const struct op *op);
 
@@ -71,7 +87,8 @@ static inline const struct op *engine_enter(struct cpu *cpu, struct block *block
     return block->ops;
 }
 
-/* The first op of the successor block by chain slot of a terminating op, or NULL with chain_from set for the loop to fill in. */
+/* The first op of the successor block by chain slot of a terminating op, or NULL with chain_from set for the loop to
+ * fill in. */
 static inline const struct op *engine_chain(struct cpu *cpu, const struct op *op, unsigned slot)
 {
     struct chain *chain = (struct chain *)(uintptr_t)(op + 1) + slot;
@@ -88,14 +105,15 @@ static inline const struct op *engine_lookup(struct cpu *cpu)
     uint64_t rip = cpu->gpr[GPR_RIP];
     struct jump_entry *entry = &cpu->engine->jumps[(rip ^ rip >> 12) & (JUMP_CACHE_ENTRIES - 1)];
     cpu->engine->chain_from = NULL;
-    if (__builtin_expect(entry->rip == rip && entry->generation == cpu->chain_generation && entry->mode == cpu->mode, 1))
+    if (__builtin_expect(entry->rip == rip && entry->generation == cpu->chain_generation && entry->mode == cpu->mode,
+                         1))
         return engine_enter(cpu, entry->block);
     return NULL;
 }
 
 /*
- * Delivers cpu->fault through the IDT (exception.c), with double and triple faults; `software` for INT n, INT3, INTO, ICEBP. At least one
- * cycle passes. A triple fault asks the board for BOARD_TRIPLE_FAULT and sets SHUTDOWN.
+ * Delivers cpu->fault through the IDT (exception.c), with double and triple faults; `software` for INT n, INT3, INTO,
+ * ICEBP. At least one cycle passes. A triple fault asks the board for BOARD_TRIPLE_FAULT and sets SHUTDOWN.
  */
 void exception_deliver(struct cpu *cpu, struct fault fault, bool software);
 /* Delivers an external interrupt or NMI the same way. */

@@ -17,8 +17,13 @@ struct operand {
     uint8_t kind;   /* enum operand_kind */
     uint8_t cls;    /* enum operand_class, of a register */
     uint8_t number; /* register number 0..31; for 8-bit GPRs AH..BH without REX are 16..19 */
-    uint8_t bytes;  /* size; 0 where memory size is not a power of two up to 64 (pseudo-descriptors, XSAVE area) */
+    uint8_t bytes;  /* size; of an immediate: in the encoding; 0 where memory has no size or more than 64 bytes (LEA, XSAVE area) */
 };
+
+#define INSN_EVEX           0x80u /* an EVEX row */
+#define INSN_EVEX_Z         0x01u
+#define INSN_EVEX_B         0x02u /* broadcast, or with registers rounding or SAE */
+#define INSN_EVEX_RC(evex)  (((evex) >> 2) & 3u) /* rounding mode in L'L */
 
 #define INSN_NO_REGISTER 0xFF
 #define INSN_BASE_RIP    0xFE
@@ -27,22 +32,28 @@ struct insn {
     const struct isa_row *row;
     uint8_t length;
     uint8_t mode_bits;     /* 16, 32, 64 */
-    uint8_t operand_bits;  /* effective operand size: 8 (byte forms), 16, 32, 64 */
+    /*
+     * 8, 16, 32 or 64: the size of the row's first v, y or z operand (immediates aside), else of the smallest general register or
+     * memory operand of fixed size (b, w, d, q), else the effective operand size.
+     */
+    uint8_t operand_bits;
     uint8_t address_bits;  /* effective address size */
     uint8_t vector_bytes;  /* 16; 32, 64 by VEX.L and EVEX.L'L */
     bool lock;
     uint8_t rep;           /* 0, F2H or F3H where it acts as a repeat prefix or hint (not as a mandatory prefix) */
-    uint8_t segment;       /* enum segment_name the memory operand goes through, defaults applied */
+    uint8_t segment;       /* enum segment_name the memory operand (of MOVS, CMPS, OUTS: the source) goes through, defaults applied */
     uint8_t rex;           /* the REX byte, 0 for none */
     uint8_t opcode;        /* last opcode byte */
     uint8_t modrm;
-    bool has_modrm, has_memory;
+    bool has_modrm;
+    bool has_memory;       /* an operand in memory, addressed by ModRM or moffs; the implicit ones of string instructions don't count */
     uint8_t base, index;   /* GPR numbers, INSN_NO_REGISTER, INSN_BASE_RIP */
     uint8_t scale;         /* shift count */
     int64_t displacement;  /* sign-extended; moffs: the 64-bit address */
     uint64_t immediate;    /* first one, sign-extended to 64 bits where the row says so; relative: the displacement; far: the offset */
     uint64_t immediate2;   /* ENTER's imm8, far pointer's selector */
-    uint8_t vvvv, mask, evex; /* VEX and EVEX rows; 0 otherwise */
+    uint8_t vvvv, mask;    /* VEX and EVEX rows; 0 otherwise */
+    uint8_t evex;          /* INSN_EVEX_ bits */
     uint8_t operand_count;
     struct operand operand[4]; /* in the row's order */
 };

@@ -28,15 +28,17 @@ enum operand_class { CLASS_NONE, CLASS_GPR, CLASS_SEG, CLASS_CR, CLASS_DR, CLASS
 /* Operand sizes by the manual's letters: b 8, w 16, d 32, q 64, v operand size, z operand size but 32 at most, y 32 or 64, ... */
 struct operand_code {
     uint8_t source;     /* enum operand_source */
-    uint8_t cls;        /* enum operand_class of the register form */
+    uint8_t cls;        /* enum operand_class of the register form; CLASS_MEM if there is none */
     uint8_t size;       /* the manual's size letters as enum operand_size */
+    uint8_t mem_size;   /* that of the memory form, where it differs ("Rv/Mw") */
     uint8_t fixed;      /* register number of FROM_FIXED */
     bool register_only; /* R, N, U */
     bool memory_only;   /* M */
 };
 enum operand_size { SIZE_NONE, SIZE_B, SIZE_W, SIZE_D, SIZE_Q, SIZE_V, SIZE_Z, SIZE_Y, SIZE_DQ /* 16 bytes */, SIZE_QQ, SIZE_X /* by vector length */,
                     SIZE_P /* far pointer 16:v */, SIZE_S /* GDT/IDT pseudo-descriptor */, SIZE_T /* 10 bytes */, SIZE_A /* BOUND pair */,
-                    SIZE_SB /* imm8 sign-extended to the operand size */, SIZE_M14_28, SIZE_M94_108, SIZE_M512, SIZE_XSAVE, SIZE_64B };
+                    SIZE_SB /* imm8 sign-extended to the operand size */, SIZE_M14_28, SIZE_M94_108, SIZE_M512, SIZE_XSAVE, SIZE_64B,
+                    SIZE_XH, SIZE_XF, SIZE_XE /* a half, a fourth, an eighth of the vector length */ };
 
 enum isa_attribute {
     ISA_LOCK = 1 << 0,     /* LOCK allowed with a memory destination */
@@ -52,10 +54,25 @@ enum isa_attribute {
     ISA_UNIMPLEMENTED = 1 << 10, /* handler "-": raises #UD and is tallied */
     ISA_DST_READ_ONLY = 1 << 11, /* the first operand is only read (CMP, TEST, BT, PUSH, ...) */
     ISA_DST_WRITE_ONLY = 1 << 12, /* the first operand is only written (MOV, SETcc, ...) */
+    ISA_MOD_IGNORED = 1 << 13, /* MOV to and from CR and DR: always the register form, whatever ModRM.mod says */
+    ISA_PURE = 1 << 14, /* register forms neither fault nor leave the block: flags may be dead behind them */
 };
 
 /* Which state an instruction needs: decides #UD and #NM at lowering (SDM vol. 2A, 2.4-2.5 for the SSE and AVX classes). */
 enum isa_class { ISA_CLASS_NONE, ISA_CLASS_X87, ISA_CLASS_MMX, ISA_CLASS_SSE, ISA_CLASS_SSE_ALIGNED, ISA_CLASS_SSE_MMX /* SSE row on MMX registers */ };
+
+/*
+ * The encodings a row accepts, as bit sets by dimension. Prefix: 1 none of them, 2 66H, 4 F3H, 8 F2H (all of these: no mandatory
+ * prefix). Sizes: 1 for 16, 2 for 32, 4 for 64. REX.W and VEX.W: 1 clear, 2 set. Modes: 1 outside, 2 in 64-bit mode. Mod: 1 memory, 2
+ * register. Vector lengths: 1, 2, 4 for 128, 256, 512 bits.
+ */
+struct isa_encoding {
+    uint8_t map; /* enum isa_map (generated) */
+    uint8_t opcode;
+    bool plus_r; /* the register is in the low three bits of the opcode */
+    bool has_modrm;
+    uint8_t prefixes, operand_sizes, address_sizes, w, modes, mods, regs, rms, vector_lengths;
+};
 
 struct isa_row {
     const char *mnemonic;
@@ -65,12 +82,31 @@ struct isa_row {
     const char *handler_name; /* "-": not implemented */
     const struct handlers *handlers;
     uint32_t flags_read, flags_written, flags_undefined; /* FLAG_ bits */
-    uint16_t attributes;
+    uint16_t attributes; /* enum isa_attribute */
     uint8_t isa_class;
     uint8_t cost;         /* cycles */
     uint8_t feature;      /* enum isa_feature (generated) */
     uint8_t operand_count;
     struct operand_code operand[4];
+    struct isa_encoding accepts;
+};
+
+/* Where CPUID reports a feature. Register: 0 EAX, 1 EBX, 2 ECX, 3 EDX. */
+struct isa_feature_info {
+    const char *name;
+    uint32_t leaf;
+    uint8_t subleaf, reg, bit;
+};
+
+/* The decoder's tables: by map and opcode, a run of candidates, the most specific first. */
+struct isa_slot {
+    uint16_t first;
+    uint8_t count;
+    bool has_modrm;
+};
+struct isa_candidate {
+    uint64_t refuses; /* decoding states (one-hot, ISA_STATE_) the row does not accept */
+    uint16_t row;
 };
 
 #include "isa_tables.h" /* generated: enum isa_feature, isa_rows[], ISA_ROW_COUNT, isa_fingerprint */

@@ -1,8 +1,9 @@
 /*
  * Guest memory as instructions see it: linear addresses, the software TLB in front, translation and devices behind.
  *
- * The TLB is direct-mapped and coherent: a write to a table page evicts what was derived from it (docs/architecture.md).
- * An entry holds RAM only; devices, watched pages, page crossings, alignment checks and data breakpoints take the slow way.
+ * The TLB is direct-mapped and coherent: a write to a table page evicts what was derived from it
+ * (docs/architecture.md). An entry holds RAM only; devices, watched pages, page crossings, alignment checks and data
+ * breakpoints take the slow way.
  */
 #ifndef CPU_MEM_H
 #define CPU_MEM_H
@@ -15,8 +16,8 @@ enum access {
     ACCESS_READ = 1,
     ACCESS_WRITE = 2,
     ACCESS_EXECUTE = 4,
-    ACCESS_STACK = 8,   /* an implicit stack access, or one through SS: non-canonical is #SS(0) */
-    ACCESS_SYSTEM = 16, /* implicit supervisor access at any CPL: descriptor tables, TSS, IDT */
+    ACCESS_STACK = 8,    /* an implicit stack access, or one through SS: non-canonical is #SS(0) */
+    ACCESS_SYSTEM = 16,  /* implicit supervisor access at any CPL: descriptor tables, TSS, IDT */
     ACCESS_AS_USER = 32, /* with the rights of CPL 3 (privilege checks of an outer frame) */
 };
 
@@ -44,7 +45,8 @@ static inline uint64_t tlb_tag(uint64_t linear, unsigned bytes)
 static inline uint64_t host_read(uintptr_t at, unsigned w)
 {
     uint64_t value = 0;
-    memcpy(&value, (const void *)at, w / 8); /* little-endian hosts; a big-endian one would swap here and in host_write */
+    memcpy(&value, (const void *)at,
+           w / 8); /* little-endian hosts; a big-endian one would swap here and in host_write */
     return value;
 }
 static inline void host_write(uintptr_t at, unsigned w, uint64_t value)
@@ -53,9 +55,9 @@ static inline void host_write(uintptr_t at, unsigned w, uint64_t value)
 }
 
 /*
- * The slow half of LOAD and STORE. bytes: 1..8 (the _bytes forms: 1..64). The return value replaces the caller's `op`; NULL: a fault,
- * and the block is left already. If the access moved an event or lost the running code, the returned op is a copy
- * behind which the block ends. access may add ACCESS_WRITE to a load: the rights of both are needed.
+ * The slow half of LOAD and STORE. bytes: 1..8 (the _bytes forms: 1..64). The return value replaces the caller's `op`;
+ * NULL: a fault, and the block is left already. If the access moved an event or lost the running code, the returned op
+ * is a copy behind which the block ends. access may add ACCESS_WRITE to a load: the rights of both are needed.
  */
 const struct op *mem_load_slow(struct cpu *cpu, const struct op *op, uint64_t linear, unsigned bytes, unsigned access,
                                uint64_t *value);
@@ -67,9 +69,9 @@ const struct op *mem_store_bytes_slow(struct cpu *cpu, const struct op *op, uint
                                       unsigned access, const void *buffer);
 
 /*
- * For code that is not a hot handler (exception delivery, descriptor tables, task switch, far transfers, XSAVE). bytes: 1..4096.
- * False: cpu->fault is filled and nothing was accessed; the caller's handler ends with FAULT_PENDING. A row whose handler
- * writes through these has the attribute `ends`.
+ * For code that is not a hot handler (exception delivery, descriptor tables, task switch, far transfers, XSAVE).
+ * bytes: 1..4096. False: cpu->fault is filled and nothing was accessed; the caller's handler ends with FAULT_PENDING. A
+ * row whose handler writes through these has the attribute `ends`.
  */
 bool mem_probe(struct cpu *cpu, uint64_t linear, unsigned bytes, unsigned access);
 bool mem_read(struct cpu *cpu, uint64_t linear, unsigned bytes, unsigned access, void *buffer);
@@ -87,9 +89,9 @@ bool segment_linear(struct cpu *cpu, const struct op *op, unsigned bytes, unsign
 bool segment_address(struct cpu *cpu, unsigned seg, uint64_t offset, unsigned bytes, unsigned access, uint64_t *linear);
 
 /*
- * Pushes and pops through SS with the stack's width (16, 32 or 64 by mode), for handlers outside of the hot 64-bit forms.
- * stack_read/stack_write take the offset from the current rSP and do not move it; stack_moved gives rSP moved by delta bytes, for
- * the handler to assign (stack_set) when nothing can fault any more.
+ * Pushes and pops through SS with the stack's width (16, 32 or 64 by mode), for handlers outside of the hot 64-bit
+ * forms. stack_read/stack_write take the offset from the current rSP and do not move it; stack_moved gives rSP moved by
+ * delta bytes, for the handler to assign (stack_set) when nothing can fault any more.
  */
 bool stack_read(struct cpu *cpu, int64_t offset, unsigned bytes, uint64_t *value);
 bool stack_write(struct cpu *cpu, int64_t offset, unsigned bytes, uint64_t value);
@@ -112,23 +114,23 @@ static inline bool fault_raise(struct cpu *cpu, enum vector vector, bool has_err
 
 /* Everything a walk depends on; the walker never reads the vCPU's CR3 itself. */
 struct paging {
-    uint64_t root;  /* CR3 bits 51:12 (PAE: unused, see pdpte) */
+    uint64_t root; /* CR3 bits 51:12 (PAE: unused, see pdpte) */
     const uint64_t *pdpte;
     uint64_t cr0, cr4, efer;
     uint32_t pkru;
-    bool user;      /* the access has CPL 3 rights */
-    bool smap_override; /* RFLAGS.AC set on an explicit supervisor access */
+    bool user;             /* the access has CPL 3 rights */
+    bool smap_override;    /* RFLAGS.AC set on an explicit supervisor access */
     uint8_t physical_bits; /* MAXPHYADDR of the model */
 };
 struct translation {
-    uint64_t physical;  /* of the address itself */
+    uint64_t physical;   /* of the address itself */
     uint64_t page_bytes; /* 4096, 2 MiB, 4 MiB, 1 GiB */
     bool user, writable, executable, dirty;
     bool global;
 };
 /*
- * Walks the tables for one linear address, sets accessed (and for a write dirty) bits through the RAM door, and marks the table pages
- * as watched. False: *error holds the #PF error code.
+ * Walks the tables for one linear address, sets accessed (and for a write dirty) bits through the RAM door, and marks
+ * the table pages as watched. False: *error holds the #PF error code.
  */
 bool mmu_translate(struct cpu *cpu, const struct paging *paging, uint64_t linear, unsigned access,
                    struct translation *out, uint32_t *error);
@@ -139,10 +141,11 @@ struct paging mmu_context(const struct cpu *cpu, unsigned access);
 /* Looks an address up without setting any bit, for debuggers and tests. False if not mapped. */
 bool mmu_peek(struct cpu *cpu, uint64_t linear, uint64_t *physical);
 
-/* MOV CR3, INVLPG, INVPCID, CR0/CR4/EFER changes call these; a coherent TLB may ignore the guest's wish, never its own needs. */
-void tlb_flush(struct cpu *cpu);                      /* everything derived, every root */
+/* MOV CR3, INVLPG, INVPCID, CR0/CR4/EFER changes call these; a coherent TLB may ignore the guest's wish, never its own
+ * needs. */
+void tlb_flush(struct cpu *cpu);                       /* everything derived, every root */
 void tlb_flush_page(struct cpu *cpu, uint64_t linear); /* one page, every root */
-void tlb_select(struct cpu *cpu);                     /* after CR3, CPL, AC, CR0, CR4, EFER or PKRU changed: pick the array that fits */
+void tlb_select(struct cpu *cpu); /* after CR3, CPL, AC, CR0, CR4, EFER or PKRU changed: pick the array that fits */
 
 /* Loads the four PAE PDPTEs from CR3; false: reserved bits set, #GP(0) in cpu->fault, nothing changed. */
 bool mmu_load_pdptes(struct cpu *cpu, uint64_t cr3);

@@ -1,0 +1,173 @@
+/*
+ * sim isa: prints the instruction table, which is also the coverage table: a row whose handler is "-" is known but
+ * raises #UD.
+ *
+ *   sim isa [--feature NAME] [--mnemonic NAME] [--unimplemented] [--json]
+ */
+#include "sim/commands.h"
+#include "cpu/isa.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+struct filter {
+    const char *feature;
+    const char *mnemonic;
+    bool unimplemented;
+    bool json;
+};
+
+static bool row_passes(const struct isa_row *row, const struct filter *filter)
+{
+    if (filter->unimplemented && !(row->attributes & ISA_UNIMPLEMENTED))
+        return false;
+    if (filter->mnemonic && strcasecmp(row->mnemonic, filter->mnemonic) != 0)
+        return false;
+    return !filter->feature || strcasecmp(isa_features[row->feature].name, filter->feature) == 0 ||
+           strcasecmp(row->feature_name, filter->feature) == 0;
+}
+
+/* The letters of a flag mask in the order of isa.def. */
+static void flag_letters(uint32_t mask, char out[12])
+{
+    static const struct {
+        uint32_t flag;
+        char letter;
+    } letters[] = { { FLAG_OF, 'O' }, { FLAG_SF, 'S' }, { FLAG_ZF, 'Z' }, { FLAG_AF, 'A' }, { FLAG_PF, 'P' },
+                    { FLAG_CF, 'C' }, { FLAG_DF, 'D' }, { FLAG_IF, 'I' }, { FLAG_TF, 'T' }, { FLAG_NT, 'N' } };
+    char *to = out;
+
+    for (unsigned i = 0; i < sizeof(letters) / sizeof(letters[0]); i++)
+        if (mask & letters[i].flag)
+            *to++ = letters[i].letter;
+    *to = '\0';
+}
+
+static void flags_text(const struct isa_row *row, char *out, size_t bytes)
+{
+    char read[12], written[12], undefined[12];
+
+    flag_letters(row->flags_read, read);
+    flag_letters(row->flags_written, written);
+    flag_letters(row->flags_undefined, undefined);
+    snprintf(out, bytes, "%s%s%s%s%s%s%s%s", *read ? "r:" : "", read, *read && *written ? " " : "",
+             *written ? "w:" : "", written, *undefined ? " " : "", *undefined ? "u:" : "", undefined);
+    if (!*out)
+        snprintf(out, bytes, "-");
+}
+
+static void attributes_text(const struct isa_row *row, char *out, size_t bytes)
+{
+    static const struct {
+        uint16_t bit;
+        const char *name;
+    } names[] = { { ISA_LOCK, "lock" },     { ISA_CPL0, "cpl0" },        { ISA_ENDS, "ends" },
+                  { ISA_BRANCH, "branch" }, { ISA_REP, "rep" },          { ISA_ONLY64, "64" },
+                  { ISA_NOT64, "no64" },    { ISA_D64, "d64" },          { ISA_F64, "f64" },
+                  { ISA_PROTECTED, "pm" },  { ISA_DST_READ_ONLY, "ro" }, { ISA_DST_WRITE_ONLY, "wo" },
+                  { ISA_PURE, "pure" } };
+    size_t length = 0;
+
+    out[0] = '\0';
+    for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (row->attributes & names[i].bit)
+            length += (size_t)snprintf(out + length, bytes - length, "%s%s", length ? " " : "", names[i].name);
+    if (row->cost != 1)
+        length += (size_t)snprintf(out + length, bytes - length, "%scost=%u", length ? " " : "", row->cost);
+    if (!length)
+        snprintf(out, bytes, "-");
+}
+
+static const char *class_name(uint8_t isa_class)
+{
+    static const char *const names[] = { [ISA_CLASS_NONE] = "-",
+                                         [ISA_CLASS_X87] = "x87",
+                                         [ISA_CLASS_MMX] = "mmx",
+                                         [ISA_CLASS_SSE] = "sse",
+                                         [ISA_CLASS_SSE_ALIGNED] = "sse-aligned",
+                                         [ISA_CLASS_SSE_MMX] = "sse-mmx" };
+
+    return isa_class < sizeof(names) / sizeof(names[0]) ? names[isa_class] : "?";
+}
+
+static void print_row(const struct isa_row *row, bool json, bool first)
+{
+    char flags[48], attributes[80];
+
+    flags_text(row, flags, sizeof(flags));
+    attributes_text(row, attributes, sizeof(attributes));
+    if (json)
+        printf("%s  {\"mnemonic\": \"%s\", \"encoding\": \"%s\", \"operands\": \"%s\", \"feature\": \"%s\", \"flags\": "
+               "\"%s\", "
+               "\"attributes\": \"%s\", \"class\": \"%s\", \"implemented\": %s}",
+               first ? "" : ",\n", row->mnemonic, row->encoding, row->operands, row->feature_name, flags, attributes,
+               class_name(row->isa_class), row->attributes & ISA_UNIMPLEMENTED ? "false" : "true");
+    else
+        printf("%-12s %-24s %-20s %-10s %-24s %-16s %-11s %s\n", row->mnemonic, row->encoding, row->operands,
+               row->feature_name, flags, attributes, class_name(row->isa_class),
+               row->attributes & ISA_UNIMPLEMENTED ? "-" : row->handler_name);
+}
+
+static int print_table(const struct filter *filter)
+{
+    unsigned shown = 0, implemented = 0;
+
+    if (filter->json)
+        printf("[\n");
+    else
+        printf("%-12s %-24s %-20s %-10s %-24s %-16s %-11s %s\n", "mnemonic", "encoding", "operands", "feature", "flags",
+               "attributes", "class", "handler");
+    for (unsigned i = 0; i < ISA_ROW_COUNT; i++) {
+        if (!row_passes(&isa_rows[i], filter))
+            continue;
+        print_row(&isa_rows[i], filter->json, shown == 0);
+        shown++;
+        implemented += !(isa_rows[i].attributes & ISA_UNIMPLEMENTED);
+    }
+    if (filter->json)
+        printf("%s]\n", shown ? "\n" : "");
+    else
+        printf("%u rows, %u implemented; table %s\n", shown, implemented, isa_fingerprint);
+    return 0;
+}
+
+static bool feature_exists(const char *name)
+{
+    for (unsigned i = 0; i < ISA_FEATURE_COUNT; i++)
+        if (strcasecmp(isa_features[i].name, name) == 0)
+            return true;
+    for (unsigned i = 0; i < ISA_ROW_COUNT; i++)
+        if (strcasecmp(isa_rows[i].feature_name, name) == 0)
+            return true;
+    return false;
+}
+
+static int usage(void)
+{
+    fprintf(stderr, "usage: sim isa [--feature NAME] [--mnemonic NAME] [--unimplemented] [--json]\n");
+    return 2;
+}
+
+int cmd_isa(int argc, char **argv)
+{
+    struct filter filter = { 0 };
+
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--unimplemented") == 0)
+            filter.unimplemented = true;
+        else if (strcmp(argv[i], "--json") == 0)
+            filter.json = true;
+        else if (strcmp(argv[i], "--feature") == 0 && i + 1 < argc)
+            filter.feature = argv[++i];
+        else if (strcmp(argv[i], "--mnemonic") == 0 && i + 1 < argc)
+            filter.mnemonic = argv[++i];
+        else
+            return usage();
+    }
+    if (filter.feature && !feature_exists(filter.feature)) {
+        fprintf(stderr, "sim isa: no feature is called '%s'\n", filter.feature);
+        return 2;
+    }
+    return print_table(&filter);
+}
