@@ -1,7 +1,7 @@
 /*
- * MMX and SSE to SSE4.2 against the host's own processor: each row of the instruction table is encoded, run here and there on
- * random and awkward operands, and the registers, flags and MXCSR are compared. Floating point runs on both paths, in all
- * rounding modes, with DAZ and FTZ, and with unmasked exceptions (the host's SIGFPE).
+ * MMX and SSE to SSE4.2 against the host's own processor: each row of the instruction table is encoded, run here and
+ * there on random and awkward operands, and the registers, flags and MXCSR are compared. Floating point runs on both
+ * paths, in all rounding modes, with DAZ and FTZ, and with unmasked exceptions (the host's SIGFPE).
  */
 #define _GNU_SOURCE /* REG_RIP */
 #include <setjmp.h>
@@ -20,7 +20,7 @@
 #include "cpu/model.h"
 #include "cpu/simd.h"
 
-/* --- random operands ------------------------------------------------------------------------------------------------- */
+/* --- random operands --- */
 
 static uint64_t next_random(uint64_t *seed)
 {
@@ -31,10 +31,10 @@ static uint64_t next_random(uint64_t *seed)
 }
 
 static const uint32_t corners32[] = {
-    0x00000000, 0x80000000, 0x3F800000, 0xBF800000, 0x3F000000, 0x40200000, 0x7F800000, 0xFF800000, 0x7FC00001,
-    0xFFC12345, 0x7F800001, 0xFFA00000, 0x00000001, 0x80000001, 0x007FFFFF, 0x00800000, 0x80800000, 0x7F7FFFFF,
-    0xFF7FFFFF, 0x4F000000, 0xCF000000, 0x4EFFFFFF, 0x5F000000, 0xDF000000, 0x33800000, 0x00FFFFFF, 0x00400000,
-    0x3EFFFFFF, 0x3F7FFFFF, 0x4B000001, 0x7FFFFFFF, 0xFFFFFFFF,
+    0x00000000, 0x80000000, 0x3F800000, 0xBF800000, 0x3F000000, 0x40200000, 0x7F800000, 0xFF800000,
+    0x7FC00001, 0xFFC12345, 0x7F800001, 0xFFA00000, 0x00000001, 0x80000001, 0x007FFFFF, 0x00800000,
+    0x80800000, 0x7F7FFFFF, 0xFF7FFFFF, 0x4F000000, 0xCF000000, 0x4EFFFFFF, 0x5F000000, 0xDF000000,
+    0x33800000, 0x00FFFFFF, 0x00400000, 0x3EFFFFFF, 0x3F7FFFFF, 0x4B000001, 0x7FFFFFFF, 0xFFFFFFFF,
 };
 static const uint64_t corners64[] = {
     0x0000000000000000, 0x8000000000000000, 0x3FF0000000000000, 0xBFF0000000000000, 0x3FE0000000000000,
@@ -85,7 +85,7 @@ static void fill_vector(uint64_t *seed, union vector_register *v, unsigned style
     }
 }
 
-/* --- the approximations: no reference but the definition's bound ------------------------------------------------------- */
+/* --- the approximations: no reference but the definition's bound --- */
 
 static double f32_value(uint32_t bits)
 {
@@ -129,7 +129,7 @@ static void approximations_keep_their_bound(void **state)
 #include <sys/mman.h>
 #include <ucontext.h>
 
-/* --- one instruction on the host ------------------------------------------------------------------------------------------ */
+/* --- one instruction on the host --- */
 
 struct machine_state {
     union {
@@ -195,7 +195,7 @@ static void run_on_host(struct machine_state *state)
         state->mxcsr = trap_mxcsr;
 }
 
-/* --- the same here ------------------------------------------------------------------------------------------------------ */
+/* --- the same here --- */
 
 struct guest {
     struct cpu *cpu;
@@ -278,7 +278,7 @@ static void run_on_guest(struct guest *guest, struct machine_state *state, bool 
     assert_true(state->trapped || cpu->fault.vector == 0);
 }
 
-/* --- encodings of a row --------------------------------------------------------------------------------------------------- */
+/* --- encodings of a row --- */
 
 static bool row_is_tested(const struct isa_row *row)
 {
@@ -451,7 +451,7 @@ static void unmasked_exceptions_match_the_host(void **state)
     compare_rows(SOME_UNMASKED, 80);
 }
 
-/* --- what the host cannot be asked -------------------------------------------------------------------------------------------- */
+/* --- what the host cannot be asked --- */
 
 static void run_bytes(struct guest *guest, const void *bytes, unsigned count)
 {
