@@ -143,7 +143,8 @@ static void put_memory(struct text *text, const struct insn *insn, const struct 
     unsigned bytes = insn->address_bits / 8;
     bool base = insn->base < 16, index = insn->index < 16, rip = insn->base == INSN_BASE_RIP;
 
-    put_size(text, insn, operand);
+    if (insn->has_modrm)
+        put_size(text, insn, operand);
     if (!base && !index && !rip) {
         put(text, "%s:0x%llx", segment_names[insn->segment],
             (unsigned long long)((uint64_t)insn->displacement & mask_of(insn->address_bits)));
