@@ -19,6 +19,7 @@
 #include "cpu/mem.h"
 #include "cpu/model.h"
 #include "cpu/simd.h"
+#include "devices/lapic_state.h"
 
 /* --- random operands --- */
 
@@ -492,6 +493,48 @@ static void mmx_takes_over_the_x87(void **state)
     tear_down_pages();
 }
 
+/* On a whole vCPU in real mode: 66 0F F7 stores to DS:DI, or where an override says. */
+static void masked_stores_write_selected_bytes(void **state)
+{
+    (void)state;
+    set_up_pages();
+    struct guest guest = guest_make();
+    static struct board board;
+    static struct lapic lapic;
+    assert_int_equal(board_init(&board, 1 << 20, 1), 0);
+    struct cpu *cpu = guest.cpu;
+    assert_int_equal(cpu_init(cpu, &board, &lapic, &model, 0), 0);
+    cpu->segment[FS].base = cpu->segment_base[FS] = 0x2000;
+    cpu->gpr[RDI] = 0xABCD1FF8; /* crosses a page */
+    for (unsigned i = 0; i < 16; i++) {
+        cpu->zmm[1].u8[i] = (uint8_t)(0x40 + i);
+        cpu->zmm[2].u8[i] = i % 3 ? 0x7F : 0x80;
+    }
+    static const char *const codes[] = { "\x66\x0F\xF7\xCA", "\x64\x66\x0F\xF7\xCA" };
+    for (unsigned n = 0; n < 2; n++) {
+        uint64_t physical = n ? 0x3FF8 : 0x1FF8;
+        uint8_t bytes[16], expected[16];
+        memset(bytes, 0xEE, 16);
+        ram_write(&board.ram, physical, bytes, 16);
+        code_bytes = (unsigned)strlen(codes[n]);
+        memcpy(code_page, codes[n], code_bytes);
+        uint32_t mode = cpu->mode | MODE_OSFXSR | MODE_SINGLE;
+        assert_true(lower_block(cpu, guest.block, 0, mode, code_page, code_bytes, true));
+        const struct op *op = guest.block->ops;
+        while (op)
+            op = op->run(cpu, op);
+        assert_int_equal(cpu->fault.vector, 0);
+        for (unsigned i = 0; i < 16; i++)
+            expected[i] = (uint8_t)(i % 3 ? 0xEE : 0x40 + i);
+        ram_read(&board.ram, physical, bytes, 16);
+        assert_memory_equal(bytes, expected, 16);
+    }
+    cpu_destroy(cpu);
+    board_destroy(&board);
+    guest_free(guest);
+    tear_down_pages();
+}
+
 static void mxcsr_is_loaded_and_stored(void **state)
 {
     (void)state;
@@ -571,6 +614,7 @@ int main(void)
         cmocka_unit_test(rows_match_the_host),
         cmocka_unit_test(unmasked_exceptions_match_the_host),
         cmocka_unit_test(mmx_takes_over_the_x87),
+        cmocka_unit_test(masked_stores_write_selected_bytes),
         cmocka_unit_test(mxcsr_is_loaded_and_stored),
         cmocka_unit_test(misaligned_operands_fault),
         cmocka_unit_test(unmasked_exceptions_need_osxmmexcpt),
