@@ -201,8 +201,16 @@ static const struct golden {
     { 64, "f08708", "lock xchg dword ptr [rax], ecx" },
     { 64, "f0480fc708", "lock cmpxchg16b xmmword ptr [rax]" },
     { 64, "f03908", NULL },
+    /* strings */
+    { 64, "48a5", "movs qword ptr es:[rdi], qword ptr ds:[rsi]" },
+    { 64, "f3aa", "rep stos byte ptr es:[rdi], al" },
+    { 64, "f2ae", "repnz scas al, byte ptr es:[rdi]" },
+    { 64, "67f3a6", "repz cmps byte ptr ds:[esi], byte ptr es:[edi]" },
+    { 16, "64ac", "lods al, byte ptr fs:[si]" },
+    { 64, "f20f10c1", "movsd xmm0, xmm1" },
     /* x87 */
     { 64, "d8c1", "fadd st, st(1)" },
+    { 64, "d8c0", "fadd st, st(0)" },
     { 64, "dcc1", "fadd st(1), st" },
     { 64, "d800", "fadd dword ptr [rax]" },
     { 64, "db28", "fld tbyte ptr [rax]" },
