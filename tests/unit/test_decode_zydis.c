@@ -46,7 +46,6 @@ static const struct exception {
     { ONLY_ZYDIS, "BMI2", NULL },
     { ONLY_ZYDIS, "F16C", NULL },
     { ONLY_ZYDIS, "FMA", NULL },
-    { ONLY_ZYDIS, "MOVBE", NULL },
     /* No rows: extensions that no model has. */
     { ONLY_ZYDIS, "ADOX_ADCX", NULL },
     { ONLY_ZYDIS, "AES", NULL },
@@ -322,7 +321,6 @@ static void compare_mode(unsigned mode_bits)
     ZydisDecoderEnableMode(&t.zydis, ZYDIS_DECODER_MODE_MPX, ZYAN_FALSE);
     ZydisDecoderEnableMode(&t.zydis, ZYDIS_DECODER_MODE_CET, ZYAN_FALSE);
     ZydisDecoderEnableMode(&t.zydis, ZYDIS_DECODER_MODE_CLDEMOTE, ZYAN_FALSE);
-    ZydisDecoderEnableMode(&t.zydis, ZYDIS_DECODER_MODE_TZCNT, ZYAN_FALSE);
     for (unsigned map = 0; map < 4; map++)
         for (unsigned opcode = 0; opcode < 256; opcode++)
             for (unsigned i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
