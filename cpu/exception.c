@@ -48,7 +48,7 @@ static bool deliver_real(struct cpu *cpu, const struct event *event)
     unsigned at = event->fault.vector * 4u;
     if (at + 3 > cpu->idtr.limit)
         return fault_raise(cpu, VEC_GP, true, GATE_ERROR(event));
-    if (!mem_read_uint(cpu, (cpu->idtr.base + at) & 0xFFFFFFFF, 4, ACCESS_READ | ACCESS_SYSTEM, &entry))
+    if (!mem_read_uint(cpu, (cpu->idtr.base + at) & 0xFFFFFFFF, 4, ACCESS_READ | access_system(cpu), &entry))
         return false;
     uint64_t frame[3] = { event->flags_image & 0xFFFF, cpu->segment[CS].selector, cpu_rip(cpu) & 0xFFFF };
     struct stack stack = stack_current(cpu);
@@ -81,9 +81,9 @@ static bool read_gate(struct cpu *cpu, const struct event *event, struct gate *g
     uint64_t low, high = 0, address = cpu->idtr.base + at;
     if (at + bytes - 1 > cpu->idtr.limit)
         return fault_raise(cpu, VEC_GP, true, GATE_ERROR(event));
-    if (!mem_read_uint(cpu, long_mode ? address : address & 0xFFFFFFFF, 8, ACCESS_READ | ACCESS_SYSTEM, &low))
+    if (!mem_read_uint(cpu, long_mode ? address : address & 0xFFFFFFFF, 8, ACCESS_READ | access_system(cpu), &low))
         return false;
-    if (long_mode && !mem_read_uint(cpu, address + 8, 8, ACCESS_READ | ACCESS_SYSTEM, &high))
+    if (long_mode && !mem_read_uint(cpu, address + 8, 8, ACCESS_READ | access_system(cpu), &high))
         return false;
     gate->type = (low >> 40) & 31;
     gate->dpl = (low >> 45) & 3;
@@ -149,7 +149,7 @@ static bool inner_stack(struct cpu *cpu, const struct event *event, const struct
             unsigned at = 0x1C + gate->ist * 8;
             if (at + 7 > cpu->tr.limit)
                 return fault_raise(cpu, VEC_TS, true, (cpu->tr.selector & 0xFFFCu) | event->ext);
-            if (!mem_read_uint(cpu, cpu->tr.base + at, 8, ACCESS_READ | ACCESS_SYSTEM, &sp))
+            if (!mem_read_uint(cpu, cpu->tr.base + at, 8, ACCESS_READ | access_system(cpu), &sp))
                 return false;
         } else if (!tss_inner_stack(cpu, cpl, event->ext, &selector, &sp)) {
             return false;
@@ -402,6 +402,8 @@ bool cpu_sample_interrupts(struct cpu *cpu)
     (void)lapic_take_sipi(cpu->lapic, &vector); /* ignored by a processor that does not wait for it */
     if (cpu->activity == SHUTDOWN)
         return false;
+    if (cpu->pending_db & PENDING_DB_NO_STEP)
+        cpu->pending_db &= (uint8_t)~(PENDING_DB_NO_STEP | PENDING_DB_STEP);
     if (cpu->pending_db && !(cpu->shadow & SHADOW_MOV_SS)) {
         struct event event = { .fault = fault_make(VEC_DB, false, 0), .kind = EVENT_TRAP, .ext = 1 };
         event.fault.cr2 = debug_pending_dr6(cpu);

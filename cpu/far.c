@@ -470,7 +470,7 @@ static bool iret_from_task(struct cpu *cpu, uint64_t next_rip)
 {
     uint64_t link;
     struct descriptor tss;
-    if (!mem_read_uint(cpu, cpu->tr.base, 2, ACCESS_READ | ACCESS_SYSTEM, &link))
+    if (!mem_read_uint(cpu, cpu->tr.base, 2, ACCESS_READ | access_system(cpu), &link))
         return false;
     uint16_t selector = (uint16_t)link;
     if (selector & SELECTOR_TI)

@@ -52,7 +52,7 @@ enum descriptor_status descriptor_fetch(struct cpu *cpu, uint16_t selector, stru
     uint64_t raw, address = base + at;
     if (!(cpu->efer & EFER_LMA))
         address &= 0xFFFFFFFF;
-    if (!mem_read_uint(cpu, address, 8, ACCESS_READ | ACCESS_SYSTEM, &raw))
+    if (!mem_read_uint(cpu, address, 8, ACCESS_READ | access_system(cpu), &raw))
         return DESCRIPTOR_FAULT;
     descriptor_parse(raw, out);
     out->address = address;
@@ -73,7 +73,7 @@ bool descriptor_read_high(struct cpu *cpu, uint16_t selector, const struct descr
     uint32_t limit = (selector & SELECTOR_TI) ? cpu->ldtr.limit : cpu->gdtr.limit;
     if ((selector & 0xFFF8u) + 15 > limit)
         return fault_raise(cpu, vector, true, (selector & 0xFFFCu) | ext);
-    return mem_read_uint(cpu, low->address + 8, 8, ACCESS_READ | ACCESS_SYSTEM, high);
+    return mem_read_uint(cpu, low->address + 8, 8, ACCESS_READ | access_system(cpu), high);
 }
 
 bool descriptor_set_accessed(struct cpu *cpu, struct descriptor *d)
@@ -271,9 +271,9 @@ bool tss_inner_stack(struct cpu *cpu, unsigned cpl, unsigned ext, uint16_t *ss, 
     uint64_t selector = 0;
     if (at + bytes + (long_mode ? 0 : 2) - 1 > cpu->tr.limit || (cpu->tr.attributes & SEG_UNUSABLE))
         return fault_raise(cpu, VEC_TS, true, error);
-    if (!mem_read_uint(cpu, cpu->tr.base + at, bytes, ACCESS_READ | ACCESS_SYSTEM, sp))
+    if (!mem_read_uint(cpu, cpu->tr.base + at, bytes, ACCESS_READ | access_system(cpu), sp))
         return false;
-    if (!long_mode && !mem_read_uint(cpu, cpu->tr.base + at + bytes, 2, ACCESS_READ | ACCESS_SYSTEM, &selector))
+    if (!long_mode && !mem_read_uint(cpu, cpu->tr.base + at + bytes, 2, ACCESS_READ | access_system(cpu), &selector))
         return false;
     *ss = (uint16_t)selector;
     return true;

@@ -70,6 +70,16 @@ static inline bool descriptor_is_writable_data(const struct descriptor *d)
     return (d->attributes & (SEG_S | SEG_TYPE_CODE | SEG_TYPE_WRITABLE)) == (SEG_S | SEG_TYPE_WRITABLE);
 }
 
+/*
+ * Access bits for system structures. At CPL 0 to 2 an ordinary access is the same and finds the TLB, but where SMAP is
+ * overridden or breakpoints look at data.
+ */
+static inline unsigned access_system(const struct cpu *cpu)
+{
+    bool plain = cpu->cpl < 3 && !((cpu->cr4 & CR4_SMAP) && (cpu->rflags & FLAG_AC)) && !(cpu->mode & MODE_STEP);
+    return plain ? 0 : ACCESS_SYSTEM;
+}
+
 /* The segment register that a load of this descriptor gives. */
 struct segment segment_of(uint16_t selector, const struct descriptor *d);
 /* What a null selector loads. */

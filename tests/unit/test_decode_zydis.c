@@ -20,7 +20,7 @@
 #include <string.h>
 
 #define TAILS        24u
-#define REPORTED_MAX 40u
+#define REPORTED_MAX 400u
 
 enum difference { NONE, ONLY_ZYDIS, ONLY_SIM, LENGTH, MEMORY, IMMEDIATE, REGISTER, WIDTH };
 static const char *const difference_names[] = {
