@@ -329,6 +329,8 @@ static void deliver(struct cpu *cpu, struct event event)
         /* faults met on the way carry EXT; a page fault's code has no such bit */
         if (met.has_error && met.vector != VEC_PF)
             met.error |= event.ext;
+        if (met.vector == VEC_PF)
+            cpu->cr2 = met.cr2; /* even if a double fault comes of it */
         /* a software interrupt that cannot be delivered is a fault of its instruction */
         if (event.kind == EVENT_SOFTWARE || event.kind == EVENT_ICEBP)
             cpu->gpr[GPR_RIP] -= event.fault.reserved[0];
