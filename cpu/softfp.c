@@ -25,8 +25,7 @@ const struct fp_format fp_f80_precision[4] = {
 
 #define QUIET_BIT (1ull << 62)
 
-/* --- rounding --------------------------------------------------------------------------------------------------------
- */
+/* --- rounding --- */
 
 struct rounded {
     uint64_t significand; /* left-aligned */
@@ -141,8 +140,7 @@ struct fp_number fp_round_wide(struct fp_context *context, const struct fp_forma
     return make_finite(a.sign, rounded);
 }
 
-/* --- NaNs and invalid operations -------------------------------------------------------------------------------------
- */
+/* --- NaNs and invalid operations --- */
 
 struct fp_number fp_indefinite(void)
 {
@@ -190,8 +188,7 @@ bool fp_nan_operand(struct fp_context *context, const struct fp_format *format, 
     return true;
 }
 
-/* --- arithmetic ------------------------------------------------------------------------------------------------------
- */
+/* --- arithmetic --- */
 
 /* The sum of two wide numbers; an exact zero of operands with different signs is negative when rounding down. */
 static struct fp_number round_sum(struct fp_context *context, const struct fp_format *format, struct wide a,
@@ -338,8 +335,7 @@ struct fp_number fp_convert(struct fp_context *context, const struct fp_format *
     return fp_round_wide(context, format, wide_from_number(a));
 }
 
-/* --- integers and comparison -----------------------------------------------------------------------------------------
- */
+/* --- integers and comparison --- */
 
 struct fp_integer fp_round_magnitude(struct fp_number a, enum fp_rounding rounding)
 {

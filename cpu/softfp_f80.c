@@ -7,8 +7,7 @@
 
 #include <string.h>
 
-/* --- remainder -------------------------------------------------------------------------------------------------------
- */
+/* --- remainder --- */
 
 /* a - b * q for finite operands, both not zero. */
 static struct fp_remainder reduce(struct fp_number a, struct fp_number b, bool nearest, struct wide *rest)
@@ -57,8 +56,7 @@ struct fp_remainder fp_rem(struct fp_context *context, struct fp_number a, struc
     return out;
 }
 
-/* --- scaling ---------------------------------------------------------------------------------------------------------
- */
+/* --- scaling --- */
 
 static struct fp_number scale_by_infinity(struct fp_context *context, struct fp_number a, bool down)
 {
@@ -85,8 +83,7 @@ struct fp_number fp_scale(struct fp_context *context, struct fp_number a, struct
     return fp_round_wide(context, &fp_f80, wide_scale(wide_from_number(a), b.sign ? -power : power));
 }
 
-/* --- packed BCD ------------------------------------------------------------------------------------------------------
- */
+/* --- packed BCD --- */
 
 #define BCD_LIMIT 1000000000000000000ull
 

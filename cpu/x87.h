@@ -81,6 +81,29 @@ static inline struct f80 x87_indefinite(void)
     return f80_pack(fp_indefinite());
 }
 
+/* Memory operands by type, from the bits that LOAD gives. A denormal keeps its mark, so that the operation raises DE.
+ */
+static inline struct fp_number x87_from_f32(uint64_t bits)
+{
+    return f32_unpack(&(struct fp_context){ 0 }, (uint32_t)bits);
+}
+static inline struct fp_number x87_from_f64(uint64_t bits)
+{
+    return f64_unpack(&(struct fp_context){ 0 }, bits);
+}
+static inline struct fp_number x87_from_i16(uint64_t bits)
+{
+    return fp_unpack_int((int16_t)bits);
+}
+static inline struct fp_number x87_from_i32(uint64_t bits)
+{
+    return fp_unpack_int((int32_t)bits);
+}
+static inline struct fp_number x87_from_i64(uint64_t bits)
+{
+    return fp_unpack_int((int64_t)bits);
+}
+
 /* --- exceptions (x87.c) --- */
 
 /* Rounding and masks as FCW says. */

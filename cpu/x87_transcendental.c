@@ -13,7 +13,7 @@
  *   atan q         q/(1 + q^2) (1 + 2/3 w (1 + 4/5 w (1 + ...)))        w = q^2/(1 + q^2), q < 1/2 (Euler)
  *
  * Angles are reduced modulo pi/2 exactly, with the pi of 66 significant bits that Intel processors have used since the
- * 387: sine and cosine of large arguments are those of x * (pi / pi66).
+ * 387; the results are those of the remainder.
  */
 #include "cpu/softfp_wide.h"
 #include "cpu/x87.h"
@@ -36,8 +36,7 @@ static struct wide square(struct wide a)
     return wide_mul(a, a);
 }
 
-/* --- sine, cosine, tangent -------------------------------------------------------------------------------------------
- */
+/* --- sine, cosine, tangent --- */
 
 static struct wide sine(struct wide r)
 {
@@ -133,8 +132,7 @@ struct fp_number x87_tan(struct fp_context *context, struct fp_number x)
     return finish(context, wide_div(sine_ahead(angle, 0), sine_ahead(angle, 1)));
 }
 
-/* --- arctangent ------------------------------------------------------------------------------------------------------
- */
+/* --- arctangent --- */
 
 static struct wide atan_series(struct wide q)
 {
@@ -201,8 +199,7 @@ struct fp_number x87_atan(struct fp_context *context, struct fp_number y, struct
     return finish(context, angle);
 }
 
-/* --- exponential -----------------------------------------------------------------------------------------------------
- */
+/* --- exponential --- */
 
 static struct wide exp_minus_1(struct wide y)
 {
@@ -231,8 +228,7 @@ struct fp_number x87_exp2m1(struct fp_context *context, struct fp_number x)
     return x;
 }
 
-/* --- logarithm -------------------------------------------------------------------------------------------------------
- */
+/* --- logarithm --- */
 
 static struct wide log2_series(struct wide s)
 {
