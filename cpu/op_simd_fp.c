@@ -212,47 +212,48 @@ ALTERNATING(addsubpd, f64, u64)
 
 /*
  * DPPS, DPPD: imm8[7:4] picks the products, imm8[3:0] the lanes that receive the sum; the rest is zero. Each of the steps
- * (products, sums of pairs, their sum) ends with its own check for unmasked exceptions.
+ * (products, sums of pairs, their sum) ends with its own check for unmasked exceptions. The manual has one sum for all
+ * lanes; processors compute it in each, and the lanes differ in which of two NaNs comes first.
  */
+#define DOT_PRODUCTS(format, lane, unit, count)                                                                        \
+    for (unsigned i = 0; i < (count); i++)                                                                             \
+        product[i] = imm >> (4 + i) & 1 ? format##_mul(&context, a->lane[(unit) + i], b->lane[(unit) + i]) : 0;
+
 BODY bool simd_dpps(FP_ARGUMENTS)
 {
     for (unsigned unit = 0; unit < bytes / 4; unit += 4) {
-        uint32_t product[4] = { 0 };
+        uint32_t product[4], pair[4], sum[4];
         struct fp_context context = simd_fp_begin(cpu);
-        for (unsigned i = 0; i < 4; i++) {
-            if (imm >> (4 + i) & 1)
-                product[i] = f32_mul(&context, a->u32[unit + i], b->u32[unit + i]);
-        }
-        if (!simd_fp_end(cpu, &context))
-            return false;
-        uint32_t low = f32_add(&context, product[0], product[1]);
-        uint32_t high = f32_add(&context, product[2], product[3]);
-        if (!simd_fp_end(cpu, &context))
-            return false;
-        uint32_t sum = f32_add(&context, low, high);
+        DOT_PRODUCTS(f32, u32, unit, 4)
         if (!simd_fp_end(cpu, &context))
             return false;
         for (unsigned i = 0; i < 4; i++)
-            r->u32[unit + i] = imm >> i & 1 ? sum : 0;
+            pair[i] = f32_add(&context, product[i ^ 1], product[i]);
+        if (!simd_fp_end(cpu, &context))
+            return false;
+        for (unsigned i = 0; i < 4; i++)
+            sum[i] = f32_add(&context, pair[i], pair[i ^ 2]);
+        if (!simd_fp_end(cpu, &context))
+            return false;
+        for (unsigned i = 0; i < 4; i++)
+            r->u32[unit + i] = imm >> i & 1 ? sum[i] : 0;
     }
     return true;
 }
 BODY bool simd_dppd(FP_ARGUMENTS)
 {
     (void)bytes;
-    uint64_t product[2] = { 0 };
+    uint64_t product[2], sum[2];
     struct fp_context context = simd_fp_begin(cpu);
-    for (unsigned i = 0; i < 2; i++) {
-        if (imm >> (4 + i) & 1)
-            product[i] = f64_mul(&context, a->u64[i], b->u64[i]);
-    }
-    if (!simd_fp_end(cpu, &context))
-        return false;
-    uint64_t sum = f64_add(&context, product[0], product[1]);
+    DOT_PRODUCTS(f64, u64, 0, 2)
     if (!simd_fp_end(cpu, &context))
         return false;
     for (unsigned i = 0; i < 2; i++)
-        r->u64[i] = imm >> i & 1 ? sum : 0;
+        sum[i] = f64_add(&context, product[i], product[i ^ 1]);
+    if (!simd_fp_end(cpu, &context))
+        return false;
+    for (unsigned i = 0; i < 2; i++)
+        r->u64[i] = imm >> i & 1 ? sum[i] : 0;
     return true;
 }
 FP(dpps, dpps, 16)

@@ -16,6 +16,7 @@
 
 #include "cpu/handler.h"
 #include "cpu/simd.h"
+#include "cpu/x87.h"
 
 #define BODY static inline __attribute__((always_inline))
 #define BODY_ARGUMENTS                                                                                                 \
@@ -108,9 +109,6 @@ static inline int saturate(int value, int low, int high)
 
 /* --- MMX (SDM vol. 1, 9.6) ---------------------------------------------------------------------------------------------- */
 
-#define FSW_ES  (1u << 7)
-#define FSW_TOP (7u << 11)
-
 /* An x87 exception that waits comes before the instruction; nothing of it happens then. */
 #define MMX_CHECK                                                                                                      \
     do {                                                                                                               \
@@ -121,7 +119,7 @@ static inline int saturate(int value, int low, int high)
 /* Each MMX instruction but EMMS, once it can no longer fault: the stack's top is 0 and no register is empty. */
 static inline void mmx_enter(struct cpu *cpu)
 {
-    cpu->x87.fsw &= (uint16_t)~FSW_TOP;
+    x87_set_top(cpu, 0);
     cpu->x87.tags = 0xFF;
 }
 static inline uint64_t mmx_read(const struct cpu *cpu, unsigned number)
