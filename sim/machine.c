@@ -3,6 +3,7 @@
  */
 #include "sim/machine.h"
 
+#include "cpu/isa.h"
 #include "devices/acpi_pm.h"
 #include "devices/i8042.h"
 #include "devices/ioapic.h"
@@ -76,10 +77,7 @@ static uint8_t acknowledge_pic(void *context)
 
 static bool model_has_x2apic(const struct cpu_model *model)
 {
-    for (unsigned i = 0; i < model->leaf_count; i++)
-        if (model->leaves[i].leaf == 1)
-            return model->leaves[i].ecx >> 21 & 1;
-    return false;
+    return model->features[ISA_FEATURE_X2APIC / 64] >> (ISA_FEATURE_X2APIC % 64) & 1;
 }
 
 /* Where the machine stands, for failed assertions. */
