@@ -52,9 +52,8 @@ static bool deliver_real(struct cpu *cpu, const struct event *event)
         return false;
     uint64_t frame[3] = { event->flags_image & 0xFFFF, cpu->segment[CS].selector, cpu_rip(cpu) & 0xFFFF };
     struct stack stack = stack_current(cpu);
-    if (!stack_probe_frame(cpu, &stack, 3, 2))
+    if (!stack_probe_frame(cpu, &stack, 3, 2) || !stack_push_frame(cpu, &stack, frame, 3, 2))
         return false;
-    stack_push_frame(cpu, &stack, frame, 3, 2);
     cpu->gpr[RSP] = stack_pointer(&stack);
     cpu->segment[CS] = segment_real(&cpu->segment[CS], (uint16_t)(entry >> 16));
     cpu->gpr[GPR_RIP] = entry & 0xFFFF;
@@ -129,9 +128,8 @@ static bool deliver_task_gate(struct cpu *cpu, struct event *event, const struct
         unsigned width = type == TYPE_TSS ? 4 : 2;
         struct stack stack = stack_current(cpu);
         stack.error = event->ext;
-        if (!stack_probe_frame(cpu, &stack, 1, width))
+        if (!stack_probe_frame(cpu, &stack, 1, width) || !stack_push_frame(cpu, &stack, &error, 1, width))
             return false;
-        stack_push_frame(cpu, &stack, &error, 1, width);
         cpu->gpr[RSP] = stack_pointer(&stack);
     }
     return true;
@@ -233,11 +231,11 @@ static bool deliver_gate(struct cpu *cpu, const struct event *event, const struc
         frame[count++] = event->fault.error;
     if (!stack_probe_frame(cpu, &stack, count, gate->width))
         return false;
-    if (!descriptor_set_accessed(cpu, &cs) || !descriptor_set_accessed(cpu, &ss))
+    if (!descriptor_set_accessed(cpu, &cs) || !descriptor_set_accessed(cpu, &ss) ||
+        !stack_push_frame(cpu, &stack, frame, count, gate->width))
         return false;
 
     /* nothing can fault any more */
-    stack_push_frame(cpu, &stack, frame, count, gate->width);
     cpu->gpr[RSP] = stack_pointer(&stack);
     if (inner) {
         cpu->segment[SS] = stack.ss;

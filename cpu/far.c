@@ -48,10 +48,15 @@ static void set_cs(struct cpu *cpu, uint16_t selector, const struct descriptor *
     cpu->gpr[GPR_RIP] = rip;
 }
 
+/* CS as real and virtual-8086 mode load it. */
+static struct segment real_code(const struct cpu *cpu, uint16_t selector)
+{
+    return (cpu->rflags & FLAG_VM) ? segment_vm86(selector) : segment_real(&cpu->segment[CS], selector);
+}
+
 static bool real_target(struct cpu *cpu, uint16_t selector, uint64_t offset)
 {
-    const struct segment *old = &cpu->segment[CS];
-    struct segment cs = (cpu->rflags & FLAG_VM) ? segment_vm86(selector) : segment_real(old, selector);
+    struct segment cs = real_code(cpu, selector);
     if (offset > cs.limit)
         return fault_raise(cpu, VEC_GP, true, 0);
     cpu->segment[CS] = cs;
@@ -182,10 +187,10 @@ static bool call_through_gate(struct cpu *cpu, uint16_t selector, const struct d
     frame[count++] = next_rip;
     if (!stack_probe_frame(cpu, &stack, count, gate.width) || !check_target(cpu, &gate.cs, gate.offset))
         return false;
-    if (!descriptor_set_accessed(cpu, &gate.cs) || !descriptor_set_accessed(cpu, &ss))
+    if (!descriptor_set_accessed(cpu, &gate.cs) || !descriptor_set_accessed(cpu, &ss) ||
+        !stack_push_frame(cpu, &stack, frame, count, gate.width))
         return false;
 
-    stack_push_frame(cpu, &stack, frame, count, gate.width);
     if (inner) {
         cpu->segment[SS] = stack.ss;
         if (!stack.flat)
@@ -257,8 +262,12 @@ static bool call(struct cpu *cpu, uint16_t selector, uint64_t offset, unsigned o
     uint64_t frame[2] = { cpu->segment[CS].selector, next_rip };
     offset = truncate_offset(offset, operand_bytes);
     if (in_real_or_vm86(cpu)) {
-        if (!stack_probe_frame(cpu, &stack, 2, operand_bytes) || !real_target(cpu, selector, offset))
+        if (offset > real_code(cpu, selector).limit)
+            return fault_raise(cpu, VEC_GP, true, 0);
+        if (!stack_probe_frame(cpu, &stack, 2, operand_bytes) ||
+            !stack_push_frame(cpu, &stack, frame, 2, operand_bytes))
             return false;
+        real_target(cpu, selector, offset);
     } else {
         if (SELECTOR_NULL(selector))
             return fault_raise(cpu, VEC_GP, true, 0);
@@ -267,11 +276,10 @@ static bool call(struct cpu *cpu, uint16_t selector, uint64_t offset, unsigned o
         if (!(cs.attributes & SEG_S))
             return transfer_to_system(cpu, selector, &cs, true, next_rip);
         if (!check_direct(cpu, selector, &cs, offset) || !stack_probe_frame(cpu, &stack, 2, operand_bytes) ||
-            !descriptor_set_accessed(cpu, &cs))
+            !descriptor_set_accessed(cpu, &cs) || !stack_push_frame(cpu, &stack, frame, 2, operand_bytes))
             return false;
         set_cs(cpu, selector, &cs, cpu->cpl, offset);
     }
-    stack_push_frame(cpu, &stack, frame, 2, operand_bytes);
     cpu->gpr[RSP] = stack_pointer(&stack);
     return true;
 }

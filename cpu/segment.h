@@ -111,8 +111,9 @@ static inline bool cpu_in_64bit(const struct cpu *cpu)
 }
 
 /*
- * A stack that something is pushed on: the current one, or that of an inner level. First stack_probe_frame(), which
- * checks and translates everything, then stack_push_frame(), which cannot fault and moves `sp`.
+ * A stack that something is pushed on: the current one, or that of an inner level. stack_probe_frame() checks and
+ * translates everything; stack_push_frame() writes, moves `sp`, and comes last of all that can fault: between the two,
+ * a store of the same instruction (an accessed bit) may have changed the translation.
  */
 struct stack {
     struct segment ss;
@@ -123,9 +124,10 @@ struct stack {
 };
 struct stack stack_current(const struct cpu *cpu);
 struct stack stack_inner(const struct segment *ss, uint64_t sp, bool flat, uint32_t error, unsigned cpl);
-/* values are in order of pushing; width in bytes: 2, 4 or 8. */
+/* values are in order of pushing, up to STACK_FRAME_MAX; width in bytes: 2, 4 or 8. */
+#define STACK_FRAME_MAX 36
 bool stack_probe_frame(struct cpu *cpu, const struct stack *stack, unsigned count, unsigned width);
-void stack_push_frame(struct cpu *cpu, struct stack *stack, const uint64_t *values, unsigned count, unsigned width);
+bool stack_push_frame(struct cpu *cpu, struct stack *stack, const uint64_t *values, unsigned count, unsigned width);
 /* What RSP becomes: only SP changes on a 16-bit stack. */
 uint64_t stack_pointer(const struct stack *stack);
 

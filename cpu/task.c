@@ -70,8 +70,8 @@ static bool read_image(struct cpu *cpu, uint64_t base, const struct layout *layo
     return true;
 }
 
-/* Saves the running task in its TSS; the bytes are probed. */
-static void save_old(struct cpu *cpu, const struct layout *layout, uint64_t flags, uint64_t next_rip)
+/* Saves the running task in its TSS. */
+static bool save_old(struct cpu *cpu, const struct layout *layout, uint64_t flags, uint64_t next_rip)
 {
     uint8_t bytes[0x60];
     unsigned w = layout->width, end = layout->selectors + layout->selector_count * w;
@@ -83,18 +83,16 @@ static void save_old(struct cpu *cpu, const struct layout *layout, uint64_t flag
         host_write((uintptr_t)&bytes[layout->registers + i * w], w * 8, cpu->gpr[i]);
     for (unsigned i = 0; i < layout->selector_count; i++)
         host_write((uintptr_t)&bytes[layout->selectors + i * w], 16, cpu->segment[i].selector);
-    good = good && mem_write(cpu, cpu->tr.base + layout->ip, end - layout->ip, ACCESS_WRITE | ACCESS_SYSTEM,
+    return good && mem_write(cpu, cpu->tr.base + layout->ip, end - layout->ip, ACCESS_WRITE | ACCESS_SYSTEM,
                              bytes + layout->ip);
-    board_assert(cpu->board, good);
 }
 
-/* Sets or clears the busy bit of a TSS descriptor in the GDT; probed. */
-static void set_busy(struct cpu *cpu, uint64_t descriptor, bool busy)
+/* Sets or clears the busy bit of a TSS descriptor in the GDT. */
+static bool set_busy(struct cpu *cpu, uint64_t descriptor, bool busy)
 {
     uint64_t type;
-    bool good = mem_read_uint(cpu, descriptor + 5, 1, ACCESS_READ | ACCESS_SYSTEM, &type) &&
-                mem_write_uint(cpu, descriptor + 5, 1, ACCESS_WRITE | ACCESS_SYSTEM, busy ? type | 2 : type & ~2ull);
-    board_assert(cpu->board, good);
+    return mem_read_uint(cpu, descriptor + 5, 1, ACCESS_READ | ACCESS_SYSTEM, &type) &&
+           mem_write_uint(cpu, descriptor + 5, 1, ACCESS_WRITE | ACCESS_SYSTEM, busy ? type | 2 : type & ~2ull);
 }
 
 static uint64_t old_descriptor(const struct cpu *cpu)
@@ -232,16 +230,14 @@ bool task_switch(struct cpu *cpu, uint16_t selector, const struct descriptor *ts
     if (!read_image(cpu, tss->base, layout, &image) || !probe_writes(cpu, tss, old, cause))
         return false;
 
-    save_old(cpu, old, cause == TASK_IRET ? flags & ~(uint64_t)FLAG_NT : flags, next_rip);
-    if (!nests)
-        set_busy(cpu, old_descriptor(cpu), false);
-    if (cause != TASK_IRET)
-        set_busy(cpu, tss->address, true);
-    if (nests) {
-        bool good = mem_write_uint(cpu, tss->base, 2, ACCESS_WRITE | ACCESS_SYSTEM, cpu->tr.selector);
-        board_assert(cpu->board, good);
+    /* probed, so these fail only if one of them takes the translation of another away */
+    if (!save_old(cpu, old, cause == TASK_IRET ? flags & ~(uint64_t)FLAG_NT : flags, next_rip) ||
+        (!nests && !set_busy(cpu, old_descriptor(cpu), false)) ||
+        (cause != TASK_IRET && !set_busy(cpu, tss->address, true)) ||
+        (nests && !mem_write_uint(cpu, tss->base, 2, ACCESS_WRITE | ACCESS_SYSTEM, cpu->tr.selector)))
+        return false;
+    if (nests)
         image.flags |= FLAG_NT;
-    }
     cpu->tr = segment_of(selector, tss);
     cpu->tr.attributes |= 2; /* busy */
     cpu->cr0 |= CR0_TS;
