@@ -389,6 +389,7 @@ bool cpu_sample_interrupts(struct cpu *cpu)
     uint8_t vector;
     if (!cpu->pending_db && !lapic_has_request(cpu->lapic))
         return false;
+    cpu->cycle = cpu->board->clock.now_cycles; /* the clock went on while the vCPU was halted */
     if (lapic_take_init(cpu->lapic)) {
         cpu_reset(cpu, true);
         return spend_cycle(cpu);

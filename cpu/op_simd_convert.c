@@ -3,7 +3,7 @@
  */
 #include "cpu/simd_fp.h"
 
-/* --- vectors --------------------------------------------------------------------------------------------------------- */
+/* --- vectors --- */
 
 /* Lanes of the same size. */
 #define CONVERT(name, lane, expression)                                                                                \
@@ -51,11 +51,11 @@ FP_NARROWED(cvtpd2ps)
 FP_NARROWED(cvtpd2dq)
 FP_NARROWED(cvttpd2dq)
 
-/* --- MMX registers --------------------------------------------------------------------------------------------------- */
+/* --- MMX registers --- */
 
 /*
- * From MMX registers or memory: `bytes` of result. With a memory operand no MMX register is touched, and processors neither look for
- * a waiting x87 exception nor empty the stack.
+ * From MMX registers or memory: `bytes` of result. With a memory operand no MMX register is touched, and processors
+ * neither look for a waiting x87 exception nor empty the stack.
  */
 #define CONVERT_FROM_MMX(name, body, bytes)                                                                            \
     HANDLER(name)                                                                                                      \
@@ -92,7 +92,7 @@ CONVERT_TO_MMX(cvttps2pi, cvttps2dq, 8)
 CONVERT_TO_MMX(cvtpd2pi, cvtpd2dq, 16)
 CONVERT_TO_MMX(cvttpd2pi, cvttpd2dq, 16)
 
-/* --- general registers ----------------------------------------------------------------------------------------------- */
+/* --- general registers --- */
 
 #ifdef __x86_64__
 /* The register's width picks the instruction's. */
@@ -111,7 +111,7 @@ CONVERT_TO_MMX(cvttpd2pi, cvttpd2dq, 16)
         (result) = converted;                                                                                          \
     } while (0)
 #else
-#define HOST_FROM_GENERAL(insn, type, value, result)            (result) = 0
+#define HOST_FROM_GENERAL(insn, type, value, result)      (result) = 0
 #define HOST_TO_GENERAL(insn, type, source, size, result) (result) = 0
 #endif
 

@@ -5,7 +5,7 @@
  */
 #include "cpu/simd_fp.h"
 
-/* --- one instruction a lane ------------------------------------------------------------------------------------------ */
+/* --- one instruction a lane --- */
 
 #define ARITHMETIC_FORMAT(name, format, lane, letter, expression)                                                      \
     FP_SOFT(name##_##format, lane, lane, bytes / sizeof(r->lane[0]), expression)                                       \
@@ -20,18 +20,18 @@
     FP(name##sd, name##_f64, 8)
 
 /*
- * MIN and MAX: the first source only if it is strictly less or greater. With a NaN, or of two zeros, it is the second one as it
- * stands; any NaN is invalid.
+ * MIN and MAX: the first source only if it is strictly less or greater. With a NaN, or of two zeros, it is the second
+ * one as it stands; any NaN is invalid.
  */
-#define MIN_MAX(format, type, exponent)                                                                                \
+#define MIN_MAX(format, type, exponent, sign)                                                                          \
     static type format##_pick(struct fp_context *context, type x, type y, enum fp_relation wanted)                     \
     {                                                                                                                  \
         type picked = format##_compare(context, x, y, true) == wanted ? x : y;                                         \
         bool flushed = context->denormals_are_zero && !(picked & (exponent));                                          \
-        return flushed ? picked & ~((type)-1 >> 1) : picked;                                                           \
+        return flushed ? picked & (sign) : picked;                                                                     \
     }
-MIN_MAX(f32, uint32_t, 0x7F800000u)
-MIN_MAX(f64, uint64_t, 0x7FF0000000000000u)
+MIN_MAX(f32, uint32_t, 0x7F800000u, 0x80000000u)
+MIN_MAX(f64, uint64_t, 0x7FF0000000000000u, 0x8000000000000000u)
 
 ARITHMETIC(add, f32_add(&context, x, y), f64_add(&context, x, y))
 ARITHMETIC(sub, f32_sub(&context, x, y), f64_sub(&context, x, y))
@@ -41,7 +41,7 @@ ARITHMETIC(sqrt, f32_sqrt(&context, y), f64_sqrt(&context, y))
 ARITHMETIC(min, f32_pick(&context, x, y, FP_LESS), f64_pick(&context, x, y, FP_LESS))
 ARITHMETIC(max, f32_pick(&context, x, y, FP_GREATER), f64_pick(&context, x, y, FP_GREATER))
 
-/* --- approximations: one path only ----------------------------------------------------------------------------------- */
+/* --- approximations: one path only --- */
 
 LANES(rcpps, u32, simd_rcp(y))
 LANES(rsqrtps, u32, simd_rsqrt(y))
@@ -50,7 +50,7 @@ SSE(rsqrtps)
 SSE_SIZED(rcpss, rcpps, 4, 4)
 SSE_SIZED(rsqrtss, rsqrtps, 4, 4)
 
-/* --- CMPPS: masks ---------------------------------------------------------------------------------------------------- */
+/* --- CMPPS: masks --- */
 
 /* Predicates 0 to 7; those with "less" in them are invalid for quiet NaNs too (SDM vol. 2A, CMPPD). */
 static inline bool predicate_signals(unsigned predicate)
@@ -103,17 +103,16 @@ FP(cmpss, cmp_f32, 4)
 FP(cmppd, cmp_f64, 16)
 FP(cmpsd, cmp_f64, 8)
 
-/* --- COMISS, UCOMISS: flags ------------------------------------------------------------------------------------------ */
+/* --- COMISS, UCOMISS: flags --- */
 
 #define COMPARE_SOFT(format, lane)                                                                                     \
-    static __attribute__((noinline, cold)) bool soft_comi_##format(                                                    \
-        struct cpu *cpu, const union vector_register *a, const union vector_register *b, bool signaling,               \
-        uint32_t *flags)                                                                                               \
+    static __attribute__((noinline, cold)) bool soft_comi_##format(struct cpu *cpu, const union vector_register *a,    \
+                                                                   const union vector_register *b, bool signaling,     \
+                                                                   uint32_t *flags)                                    \
     {                                                                                                                  \
-        static const uint8_t relation_flags[] = { [FP_LESS] = FLAG_CF,                                                 \
-                                                  [FP_EQUAL] = FLAG_ZF,                                                \
-                                                  [FP_GREATER] = 0,                                                    \
-                                                  [FP_UNORDERED] = FLAG_ZF | FLAG_PF | FLAG_CF };                      \
+        static const uint8_t relation_flags[] = {                                                                      \
+            [FP_LESS] = FLAG_CF, [FP_EQUAL] = FLAG_ZF, [FP_GREATER] = 0, [FP_UNORDERED] = FLAG_ZF | FLAG_PF | FLAG_CF  \
+        };                                                                                                             \
         struct fp_context context = simd_fp_begin(cpu);                                                                \
         *flags = relation_flags[format##_compare(&context, a->lane[0], b->lane[0], signaling)];                        \
         return simd_fp_end(cpu, &context);                                                                             \
@@ -153,7 +152,7 @@ COMPARE_FLAGS(ucomiss, f32, 4, false)
 COMPARE_FLAGS(comisd, f64, 8, true)
 COMPARE_FLAGS(ucomisd, f64, 8, false)
 
-/* --- horizontal and alternating -------------------------------------------------------------------------------------- */
+/* --- horizontal and alternating --- */
 
 /* Pairs of lanes: those of a give the lower half of each 16 bytes, those of b the upper. */
 #define HORIZONTAL(name, operation, format, lane)                                                                      \
@@ -196,7 +195,8 @@ EVERY_OTHER(u64)
     {                                                                                                                  \
         if (unlikely(cpu->fp_soft_now))                                                                                \
             return soft_##name(cpu, r, a, b, bytes, imm);                                                              \
-        union vector_register sum, difference, x = every_other_##lane(a, bytes, 1), y = every_other_##lane(b, bytes, 1); \
+        union vector_register sum, difference, x = every_other_##lane(a, bytes, 1),                                    \
+                                               y = every_other_##lane(b, bytes, 1);                                    \
         simd_add_##format(cpu, &sum, &x, &y, bytes, 0);                                                                \
         x = every_other_##lane(a, bytes, 0), y = every_other_##lane(b, bytes, 0);                                      \
         simd_sub_##format(cpu, &difference, &x, &y, bytes, 0);                                                         \
@@ -208,12 +208,12 @@ EVERY_OTHER(u64)
 ALTERNATING(addsubps, f32, u32)
 ALTERNATING(addsubpd, f64, u64)
 
-/* --- software only: dot products, rounding --------------------------------------------------------------------------- */
+/* --- software only: dot products, rounding --- */
 
 /*
- * DPPS, DPPD: imm8[7:4] picks the products, imm8[3:0] the lanes that receive the sum; the rest is zero. Each of the steps
- * (products, sums of pairs, their sum) ends with its own check for unmasked exceptions. The manual has one sum for all
- * lanes; processors compute it in each, and the lanes differ in which of two NaNs comes first.
+ * DPPS, DPPD: imm8[7:4] picks the products, imm8[3:0] the lanes that receive the sum; the rest is zero. Each of the
+ * steps (products, sums of pairs, their sum) ends with its own check for unmasked exceptions. The manual has one sum
+ * for all lanes; processors compute it in each, and the lanes differ in which of two NaNs comes first.
  */
 #define DOT_PRODUCTS(format, lane, unit, count)                                                                        \
     for (unsigned i = 0; i < (count); i++)                                                                             \

@@ -5,7 +5,7 @@
  */
 #include "cpu/simd_op.h"
 
-/* --- addition and subtraction -------------------------------------------------------------------------------------------- */
+/* --- addition and subtraction --- */
 
 LANES(paddb, u8, x + y)
 LANES(paddw, u16, x + y)
@@ -45,10 +45,10 @@ SSE_AND_MMX(psubusw)
 SSE_AND_MMX(pavgb)
 SSE_AND_MMX(pavgw)
 
-/* --- logic --------------------------------------------------------------------------------------------------------------- */
+/* --- logic --- */
 
-LANES(pand, u64, x & y)
-LANES(pandn, u64, ~x & y)
+LANES(pand, u64, (x & y))
+LANES(pandn, u64, (~x & y))
 LANES(por, u64, x | y)
 LANES(pxor, u64, x ^ y)
 
@@ -74,7 +74,7 @@ HANDLER(ptest)
     NEXT;
 }
 
-/* --- comparisons, minimum, maximum --------------------------------------------------------------------------------------- */
+/* --- comparisons, minimum, maximum --- */
 
 LANES(pcmpeqb, u8, x == y ? UINT8_MAX : 0)
 LANES(pcmpeqw, u16, x == y ? UINT16_MAX : 0)
@@ -133,15 +133,15 @@ BODY void simd_phminposuw(BODY_ARGUMENTS)
 }
 SSE(phminposuw)
 
-/* --- multiplication ------------------------------------------------------------------------------------------------------ */
+/* --- multiplication --- */
 
-LANES(pmullw, u16, (uint32_t)x * y)
+LANES(pmullw, u16, ((uint32_t)x * y))
 LANES(pmulhw, i16, (x * y) >> 16)
 LANES(pmulhuw, u16, ((uint32_t)x * y) >> 16)
 LANES(pmulhrsw, i16, (((x * y) >> 14) + 1) >> 1)
-LANES(pmulld, u32, x * y)
-LANES(pmuludq, u64, (uint64_t)(uint32_t)x * (uint32_t)y)
-LANES(pmuldq, i64, (int64_t)(int32_t)x * (int32_t)y)
+LANES(pmulld, u32, (x * y))
+LANES(pmuludq, u64, ((uint64_t)(uint32_t)x * (uint32_t)y))
+LANES(pmuldq, i64, ((int64_t)(int32_t)x * (int32_t)y))
 
 BODY void simd_pmaddwd(BODY_ARGUMENTS)
 {
@@ -153,8 +153,8 @@ BODY void simd_pmaddubsw(BODY_ARGUMENTS)
 {
     (void)imm;
     for (unsigned i = 0; i < bytes / 2; i++)
-        r->i16[i] = (int16_t)saturate(a->u8[2 * i] * b->i8[2 * i] + a->u8[2 * i + 1] * b->i8[2 * i + 1], INT16_MIN,
-                                      INT16_MAX);
+        r->i16[i] =
+            (int16_t)saturate(a->u8[2 * i] * b->i8[2 * i] + a->u8[2 * i + 1] * b->i8[2 * i + 1], INT16_MIN, INT16_MAX);
 }
 
 SSE_AND_MMX(pmullw)
@@ -167,7 +167,7 @@ SSE_AND_MMX(pmaddubsw)
 SSE(pmulld)
 SSE(pmuldq)
 
-/* --- sums of absolute differences ---------------------------------------------------------------------------------------- */
+/* --- sums of absolute differences --- */
 
 BODY unsigned absolute_difference(unsigned x, unsigned y)
 {
@@ -183,7 +183,7 @@ BODY void simd_psadbw(BODY_ARGUMENTS)
         r->u64[i / 8] = sum;
     }
 }
-/* MPSADBW: imm8[1:0] picks four bytes of b, imm8[2] where the eleven of a begin; the upper half of a YMM has bits 5:3. */
+/* MPSADBW: imm8[1:0] picks four bytes of b, imm8[2] where the eleven of a begin; a second unit has bits 5:3. */
 BODY void simd_mpsadbw(BODY_ARGUMENTS)
 {
     for (unsigned unit = 0; unit < bytes; unit += 16, imm >>= 3) {
@@ -200,11 +200,11 @@ BODY void simd_mpsadbw(BODY_ARGUMENTS)
 SSE_AND_MMX(psadbw)
 SSE(mpsadbw)
 
-/* --- absolute values, signs, horizontal sums ----------------------------------------------------------------------------- */
+/* --- absolute values, signs, horizontal sums --- */
 
 /* In unsigned lanes: the most negative number has no positive counterpart and stays. */
-#define ABSOLUTE(name, lane, top)      LANES(name, lane, y >> (top) ? 0u - y : y)
-#define SIGN(name, lane, signed_type)  LANES(name, lane, (signed_type)y < 0 ? 0u - x : y == 0 ? 0 : x)
+#define ABSOLUTE(name, lane, top)     LANES(name, lane, y >> (top) ? 0u - y : y)
+#define SIGN(name, lane, signed_type) LANES(name, lane, (signed_type)y < 0 ? 0u - x : y == 0 ? 0 : x)
 ABSOLUTE(pabsb, u8, 7)
 ABSOLUTE(pabsw, u16, 15)
 ABSOLUTE(pabsd, u32, 31)
@@ -246,9 +246,9 @@ SSE_AND_MMX(phsubw)
 SSE_AND_MMX(phsubd)
 SSE_AND_MMX(phsubsw)
 
-/* --- shifts -------------------------------------------------------------------------------------------------------------- */
+/* --- shifts --- */
 
-/* The count is the low quadword of the second operand, whole: a count beyond the lane leaves zeros, or copies of the sign. */
+/* The count is the low quadword of the second operand, whole; beyond the lane's width zeros or signs are left. */
 #define SHIFT(name, lane, expression, beyond)                                                                          \
     BODY void simd_##name(BODY_ARGUMENTS)                                                                              \
     {                                                                                                                  \
@@ -287,18 +287,26 @@ SHIFT_FORMS(psrlq)
 SHIFT_FORMS(psraw)
 SHIFT_FORMS(psrad)
 
-/* PSLLDQ, PSRLDQ: whole units by bytes. */
+/* PSLLDQ, PSRLDQ: whole units by bytes. A window of 16 bytes moves over the unit and the zeros beside it. */
 BODY void simd_pslldq(BODY_ARGUMENTS)
 {
     (void)imm;
-    for (unsigned i = 0; i < bytes; i++)
-        r->u8[i] = i % 16 >= b->u64[0] ? a->u8[i - b->u64[0]] : 0;
+    uint64_t count = b->u64[0] < 16 ? b->u64[0] : 16;
+    for (unsigned unit = 0; unit < bytes; unit += 16) {
+        uint8_t window[32] = { 0 };
+        memcpy(window + 16, a->u8 + unit, 16);
+        memcpy(r->u8 + unit, window + 16 - count, 16);
+    }
 }
 BODY void simd_psrldq(BODY_ARGUMENTS)
 {
     (void)imm;
-    for (unsigned i = 0; i < bytes; i++)
-        r->u8[i] = i % 16 + b->u64[0] < 16 ? a->u8[i + b->u64[0]] : 0;
+    uint64_t count = b->u64[0] < 16 ? b->u64[0] : 16;
+    for (unsigned unit = 0; unit < bytes; unit += 16) {
+        uint8_t window[32] = { 0 };
+        memcpy(window, a->u8 + unit, 16);
+        memcpy(r->u8 + unit, window + count, 16);
+    }
 }
 SSE_IMMEDIATE(pslldq)
 SSE_IMMEDIATE(psrldq)

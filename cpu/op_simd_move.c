@@ -6,7 +6,7 @@
  */
 #include "cpu/simd_op.h"
 
-/* --- 16 bytes -------------------------------------------------------------------------------------------------------- */
+/* --- 16 bytes --- */
 
 static OP(movdq)
 {
@@ -48,7 +48,7 @@ static op_fn *const shapes_movdq[SHAPES][4] = {
 };
 HANDLERS(movdq) = { .any = op_movdq, .shaped = shapes_movdq };
 
-/* --- 4 and 8 bytes --------------------------------------------------------------------------------------------------- */
+/* --- 4 and 8 bytes --- */
 
 /* One element `at` of the destination register from memory; `clear` zeroes the rest of its 128 bits. */
 #define LOAD_ELEMENT(name, w, at, clear)                                                                               \
@@ -127,7 +127,7 @@ GENERAL_TO_XMM(movq_to_xmm, 64)
 XMM_TO_GENERAL(movd_from_xmm, 32)
 XMM_TO_GENERAL(movq_from_xmm, 64)
 
-/* --- MMX ------------------------------------------------------------------------------------------------------------- */
+/* --- MMX --- */
 
 #define GENERAL_TO_MMX(name, w)                                                                                        \
     HANDLER(name)                                                                                                      \
@@ -211,7 +211,7 @@ HANDLER(emms)
     NEXT;
 }
 
-/* --- signs to a general register ------------------------------------------------------------------------------------- */
+/* --- signs to a general register --- */
 
 /* The top bits of eight bytes: the product moves the one of byte i to bit 56 + i, and no two partial products meet. */
 static inline unsigned byte_signs(uint64_t value)
@@ -246,11 +246,11 @@ HANDLER(movmskpd)
     NEXT;
 }
 
-/* --- masked stores to DS:rDI ----------------------------------------------------------------------------------------- */
+/* --- masked stores to DS:rDI --- */
 
 /*
- * Bytes whose mask byte has its top bit set. Only the span from the first to the last of them is translated: whether more may
- * fault is left to the processor.
+ * Bytes whose mask byte has its top bit set. Only the span from the first to the last of them is translated: whether
+ * more may fault is left to the processor.
  */
 #define MASKED_STORE(values, masks, bytes)                                                                             \
     do {                                                                                                               \
@@ -290,7 +290,7 @@ HANDLER(maskmovq)
     NEXT;
 }
 
-/* --- MXCSR ----------------------------------------------------------------------------------------------------------- */
+/* --- MXCSR --- */
 
 HANDLER(ldmxcsr)
 {

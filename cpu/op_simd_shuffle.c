@@ -8,7 +8,7 @@
 
 #define LANE_BYTES(lane) ((unsigned)sizeof(((union vector_register *)0)->lane[0]))
 
-/* --- interleaving ---------------------------------------------------------------------------------------------------- */
+/* --- interleaving --- */
 
 /* Lanes of the low (half 0) or high (half 1) part of each unit of a, alternating with those of b. */
 #define UNPACK(name, lane, half)                                                                                       \
@@ -48,7 +48,7 @@ MMX(punpckhbw)
 MMX(punpckhwd)
 MMX(punpckhdq)
 
-/* --- packing with saturation ----------------------------------------------------------------------------------------- */
+/* --- packing with saturation --- */
 
 #define PACK(name, wide, narrow, low, high)                                                                            \
     BODY void simd_##name(BODY_ARGUMENTS)                                                                              \
@@ -73,7 +73,7 @@ SSE_AND_MMX(packuswb)
 SSE_AND_MMX(packssdw)
 SSE(packusdw)
 
-/* --- shuffles -------------------------------------------------------------------------------------------------------- */
+/* --- shuffles --- */
 
 /* Byte by byte, within each unit; a control byte with its top bit set gives zero. */
 BODY void simd_pshufb(BODY_ARGUMENTS)
@@ -141,18 +141,20 @@ SSE(movsldup)
 SSE(movshdup)
 SSE_SIZED(movddup, movddup, 8, 16)
 
-/* a:b, shifted right by imm8 bytes. */
+/* PALIGNR: a unit's worth of bytes from a:b, imm8 bytes up; zeros stand above a. */
 BODY void simd_palignr(BODY_ARGUMENTS)
 {
-    const unsigned size = simd_unit(bytes);
-    for (unsigned i = 0; i < bytes; i++) {
-        unsigned unit = i / size * size, from = i % size + imm;
-        r->u8[i] = from < size ? b->u8[unit + from] : from < 2 * size ? a->u8[unit + from - size] : 0;
+    const unsigned size = simd_unit(bytes), count = imm < 2 * size ? imm : 2 * size;
+    for (unsigned unit = 0; unit < bytes; unit += size) {
+        uint8_t window[48] = { 0 };
+        memcpy(window, b->u8 + unit, size);
+        memcpy(window + size, a->u8 + unit, size);
+        memcpy(r->u8 + unit, window + count, size);
     }
 }
 SSE_AND_MMX(palignr)
 
-/* --- blends ---------------------------------------------------------------------------------------------------------- */
+/* --- blends --- */
 
 LANES(blendps, u32, imm >> i & 1 ? y : x)
 LANES(blendpd, u64, imm >> i & 1 ? y : x)
@@ -181,7 +183,7 @@ BLEND_VARIABLE(pblendvb, u8)
 BLEND_VARIABLE(blendvps, u32)
 BLEND_VARIABLE(blendvpd, u64)
 
-/* --- sign and zero extension ----------------------------------------------------------------------------------------- */
+/* --- sign and zero extension --- */
 
 #define EXTEND(name, wide, narrow, in)                                                                                 \
     BODY void simd_##name(BODY_ARGUMENTS)                                                                              \
@@ -204,9 +206,9 @@ EXTEND(pmovzxwd, u32, u16, 8)
 EXTEND(pmovzxwq, u64, u16, 4)
 EXTEND(pmovzxdq, u64, u32, 8)
 
-/* --- insertion and extraction ---------------------------------------------------------------------------------------- */
+/* --- insertion and extraction --- */
 
-/* A general register or memory into the lane that imm8 names. The register form of the narrow ones takes its low bits. */
+/* A general register's low bits, or memory, into the lane that imm8 names. */
 #define INSERT(name, w)                                                                                                \
     HANDLER(name)                                                                                                      \
     {                                                                                                                  \

@@ -1,7 +1,8 @@
 /*
  * SSE4.2 text instructions: PCMPESTRI, PCMPESTRM, PCMPISTRI, PCMPISTRM (SDM vol. 1, 12.2.2-12.2.4; vol. 2B, 4.1).
  *
- * imm8: [0] words instead of bytes, [1] signed, [3:2] how to compare, [5:4] polarity, [6] the last index or the expanded mask.
+ * imm8: [0] words instead of bytes, [1] signed, [3:2] how to compare, [5:4] polarity, [6] the last index or the
+ * expanded mask.
  */
 #include "cpu/simd_op.h"
 

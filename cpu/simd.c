@@ -4,7 +4,7 @@
 #include "cpu/simd.h"
 #include "cpu/mem.h"
 
-/* --- MXCSR ----------------------------------------------------------------------------------------------------------- */
+/* --- MXCSR --- */
 
 #ifdef __x86_64__
 static uint32_t host_read_mxcsr(void)
@@ -58,7 +58,7 @@ void simd_engine_leave(struct cpu *cpu)
         host_write_mxcsr(cpu->host_mxcsr);
 }
 
-/* --- the software path ------------------------------------------------------------------------------------------------- */
+/* --- the software path --- */
 
 struct fp_context simd_fp_begin(const struct cpu *cpu)
 {
@@ -82,7 +82,7 @@ bool simd_fp_end(struct cpu *cpu, const struct fp_context *context)
     return fault_raise(cpu, cpu->cr4 & CR4_OSXMMEXCPT ? VEC_XM : VEC_UD, false, 0);
 }
 
-/* --- approximations ---------------------------------------------------------------------------------------------------- */
+/* --- approximations --- */
 
 #define F32_SIGN     0x80000000u
 #define F32_INFINITY 0x7F800000u

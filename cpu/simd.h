@@ -21,8 +21,8 @@
 #define MXCSR_DEFAULT 0x1F80u
 
 /*
- * Puts the guest's MXCSR into the host's, and back with the flags that came up. The engine calls them at its entry and at
- * each of its exits; between the two, cpu->mxcsr may lack flags. Both do nothing to the host with cpu->fp_soft.
+ * Puts the guest's MXCSR into the host's, and back with the flags that came up. The engine calls them at its entry and
+ * at each of its exits; between the two, cpu->mxcsr may lack flags. Both do nothing to the host with cpu->fp_soft.
  */
 void simd_engine_enter(struct cpu *cpu);
 void simd_engine_leave(struct cpu *cpu);
@@ -35,15 +35,15 @@ void simd_load_mxcsr(struct cpu *cpu, uint32_t mxcsr);
 /* What softfp needs to know, from MXCSR. */
 struct fp_context simd_fp_begin(const struct cpu *cpu);
 /*
- * Accounts the flags of an instruction (SDM vol. 1, 11.5.1-11.5.2). False: one of them is unmasked, the instruction must
- * leave its destination alone, and cpu->fault holds #XM, or #UD without CR4.OSXMMEXCPT.
+ * Accounts the flags of an instruction (SDM vol. 1, 11.5.1-11.5.2). False: one of them is unmasked, the instruction
+ * must leave its destination alone, and cpu->fault holds #XM, or #UD without CR4.OSXMMEXCPT.
  */
 bool simd_fp_end(struct cpu *cpu, const struct fp_context *context);
 
 /*
- * RCPPS and RSQRTPS. Processors differ here; this is our definition, within the manual's bound of 1.5 * 2^-12: the exact
- * value rounded to nearest (RCP) or cut off (RSQRT) behind the 15th binary digit. Denormal operands count as zeros, tiny
- * results become zeros, no flag is raised, and MXCSR has no influence.
+ * RCPPS and RSQRTPS. Processors differ here; this is our definition, within the manual's bound of 1.5 * 2^-12: the
+ * exact value rounded to nearest (RCP) or cut off (RSQRT) behind the 15th binary digit. Denormal operands count as
+ * zeros, tiny results become zeros, no flag is raised, and MXCSR has no influence.
  */
 uint32_t simd_rcp(uint32_t bits);
 uint32_t simd_rsqrt(uint32_t bits);

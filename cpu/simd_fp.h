@@ -2,8 +2,8 @@
  * Floating-point bodies of vector handlers, each with its two paths (see cpu/simd.h).
  *
  * A body is bool simd_NAME(cpu, r, a, b, bytes, imm): false if an unmasked exception came up, with cpu->fault filled.
- * Host instructions stand in inline assembly because a compiler may swap operands, which shows in the choice between two
- * NaNs, and may drop an operation whose only effect is a flag.
+ * Host instructions stand in inline assembly because a compiler may swap operands, which shows in the choice between
+ * two NaNs, and may drop an operation whose only effect is a flag.
  */
 #ifndef CPU_SIMD_FP_H
 #define CPU_SIMD_FP_H
@@ -18,8 +18,8 @@
 typedef float host_vector __attribute__((vector_size(16)));
 
 /*
- * `scalar` on a result of less than 16 bytes, else `packed` on each 16; the first source is also the destination. Where both are
- * the same instruction, lanes that are not there are zeros, which raise no flag.
+ * `scalar` on a result of less than 16 bytes, else `packed` on each 16; the first source is also the destination. Where
+ * both are the same instruction, lanes that are not there are zeros, which raise no flag.
  */
 #define HOST_BINARY(packed, scalar)                                                                                    \
     for (unsigned at = 0; at < bytes; at += 16) {                                                                      \
@@ -55,8 +55,8 @@ typedef float host_vector __attribute__((vector_size(16)));
 #endif
 
 /*
- * soft_NAME: `count` lanes by an expression in x and y, the lanes of the sources, and `context`. `to` and `from` are the lanes of
- * result and sources; they differ in conversions only.
+ * soft_NAME: `count` lanes by an expression in x and y, the lanes of the sources, and `context`. `to` and `from` are
+ * the lanes of result and sources; they differ in conversions only.
  */
 #define FP_SOFT(name, to, from, count, expression)                                                                     \
     static __attribute__((noinline, cold)) bool soft_##name(FP_ARGUMENTS)                                              \

@@ -1,10 +1,10 @@
 /*
  * The templates of vector handlers.
  *
- * An operation is written once, as a body: simd_NAME(r, a, b, bytes, imm) computes `bytes` bytes of result from the first source
- * (which legacy forms also write) and the second. Bodies do not know where operands live, how long vectors are, or whether
- * a destination is masked; the templates below fetch, call and write back. r never overlaps a or b. The length is a constant
- * wherever a body is instantiated, so that compilers turn its loops into host vector code.
+ * An operation is written once, as a body: simd_NAME(r, a, b, bytes, imm) computes `bytes` bytes of result from the
+ * first source (which legacy forms also write) and the second. Bodies do not know where operands live, how long vectors
+ * are, or whether a destination is masked; the templates below fetch, call and write back. r never overlaps a or b. The
+ * length is a constant wherever a body is instantiated, so that compilers turn its loops into host vector code.
  *
  *   SSE(name)   legacy form: xmm1 = f(xmm1, xmm2/m128); bytes above the result stay as they are
  *   MMX(name)   the same body on 8 bytes of MMX registers
@@ -30,12 +30,12 @@
         (void)imm;                                                                                                     \
         for (unsigned i = 0; i < bytes / sizeof(r->lane[0]); i++) {                                                    \
             __typeof__(r->lane[0]) x = a->lane[i], y = b->lane[i];                                                     \
-            (void)x, (void)y;                                                                                                 \
+            (void)x, (void)y;                                                                                          \
             r->lane[i] = (__typeof__(r->lane[0]))(expression);                                                         \
         }                                                                                                              \
     }
 
-/* Bytes in the units of 128 bits to which shuffles, packs and horizontal operations keep; an MMX register is half of one. */
+/* Shuffles, packs and horizontal operations keep to units of 128 bits; an MMX register is half of one. */
 static inline unsigned simd_unit(unsigned bytes)
 {
     return bytes < 16 ? bytes : 16;
@@ -46,11 +46,11 @@ static inline int saturate(int value, int low, int high)
     return value < low ? low : value > high ? high : value;
 }
 
-/* --- fetching the second operand: `b`, a register or `size` bytes of memory ------------------------------------------------ */
+/* --- fetching the second operand: `b`, a register or `size` bytes of memory --- */
 
 #define SOURCE_ANY(size)                                                                                               \
     union vector_register memory_;                                                                                     \
-    const union vector_register *b = &cpu->zmm[op->src];                                                          \
+    const union vector_register *b = &cpu->zmm[op->src];                                                               \
     if (op->flags & OP_MEM) {                                                                                          \
         LINEAR(linear_, (size), ACCESS_READ);                                                                          \
         CHECK_ALIGNED(linear_, (size));                                                                                \
@@ -65,26 +65,27 @@ static inline int saturate(int value, int low, int high)
     CHECK_ALIGNED(linear_, (size));                                                                                    \
     LOAD_BYTES((size), &memory_, linear_);
 
-/* --- legacy SSE ---------------------------------------------------------------------------------------------------------- */
+/* --- legacy SSE --- */
 
 #define SSE_FORM(handler, body, in, out, SOURCE)                                                                       \
     static OP(handler)                                                                                                 \
     {                                                                                                                  \
         union vector_register r;                                                                                       \
         SOURCE(in)                                                                                                     \
-        simd_##body(&r, &cpu->zmm[op->dst], b, (out), (uint8_t)op->imm);                                          \
-        memcpy(&cpu->zmm[op->dst], &r, (out));                                                                    \
+        simd_##body(&r, &cpu->zmm[op->dst], b, (out), (uint8_t)op->imm);                                               \
+        memcpy(&cpu->zmm[op->dst], &r, (out));                                                                         \
         NEXT;                                                                                                          \
     }
 
 /* The form of a row is the same at each operand size. */
 #define EVERY_WIDTH(handler) { op_##handler, op_##handler, op_##handler, op_##handler }
 #define SHAPED_RR_RM(name)                                                                                             \
-    static op_fn *const shapes_##name[SHAPES][4] = { [SHAPE_RR] = EVERY_WIDTH(name##_rr),                              \
-                                                     [SHAPE_RM] = EVERY_WIDTH(name##_rm) };                            \
+    static op_fn *const shapes_##name[SHAPES][4] = {                                                                   \
+        [SHAPE_RR] = EVERY_WIDTH(name##_rr), [SHAPE_RM] = EVERY_WIDTH(name##_rm)                                       \
+    };                                                                                                                 \
     HANDLERS(name) = { .any = op_##name, .shaped = shapes_##name }
 
-/* handlers_NAME from simd_BODY: reads `in` bytes of the second operand, writes `out` bytes. HOT adds specialised forms. */
+/* handlers_NAME from simd_BODY: reads `in` bytes, writes `out` bytes. HOT adds specialised forms. */
 #define SSE_SIZED(name, body, in, out)                                                                                 \
     SSE_FORM(name, body, in, out, SOURCE_ANY)                                                                          \
     HANDLERS(name) = { .any = op_##name };
@@ -101,13 +102,13 @@ static inline int saturate(int value, int low, int high)
     static OP(name##_imm)                                                                                              \
     {                                                                                                                  \
         union vector_register r, count = { .u64 = { (uint8_t)op->imm } };                                              \
-        simd_##name(&r, &cpu->zmm[op->dst], &count, 16, 0);                                                       \
-        memcpy(&cpu->zmm[op->dst], &r, 16);                                                                       \
+        simd_##name(&r, &cpu->zmm[op->dst], &count, 16, 0);                                                            \
+        memcpy(&cpu->zmm[op->dst], &r, 16);                                                                            \
         NEXT;                                                                                                          \
     }                                                                                                                  \
     HANDLERS(name##_imm) = { .any = op_##name##_imm };
 
-/* --- MMX (SDM vol. 1, 9.6) ---------------------------------------------------------------------------------------------- */
+/* --- MMX (SDM vol. 1, 9.6) --- */
 
 /* An x87 exception that waits comes before the instruction; nothing of it happens then. */
 #define MMX_CHECK                                                                                                      \

@@ -43,7 +43,7 @@ struct lapic {
     bool init_pending;
     bool sipi_pending;
     uint8_t sipi_vector;
-    uint8_t reserved[5];
+    uint8_t reserved[1];
 
     /* wiring */
     struct board *board;

@@ -14,6 +14,7 @@
 #include "devices/pit8254.h"
 #include "devices/rtc146818.h"
 #include "devices/uart16550.h"
+#include "sim/acpi.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -120,6 +121,17 @@ static void attach_chips(struct machine *machine, const struct machine_config *c
     misc_ports_attach(board, &machine->misc, &wiring);
 }
 
+/* What firmware would have done. */
+static void set_up_firmware(struct machine *machine)
+{
+    struct acpi_config acpi = { .cpu_count = machine->cpu_count, .ioapic_id = machine->ioapic.id };
+
+    for (unsigned i = 0; i < machine->cpu_count; i++)
+        acpi.lapic_ids[i] = machine->lapics[i].id;
+    machine->rsdp = acpi_build(&machine->board, &acpi);
+    lapic_firmware_setup(&machine->lapics[0]);
+}
+
 int machine_create(struct machine **out, const struct machine_config *config, const struct machine_console *console,
                    uint64_t start_cycle, uint64_t boot)
 {
@@ -148,7 +160,7 @@ int machine_create(struct machine **out, const struct machine_config *config, co
         machine_destroy(machine);
         return error;
     }
-    lapic_firmware_setup(&machine->lapics[0]);
+    set_up_firmware(machine);
     *out = machine;
     return 0;
 }

@@ -1,7 +1,7 @@
 /*
- * MMX and SSE to SSE4.2 against the host's own processor: each row of the instruction table is encoded, run here and there on
- * random and awkward operands, and the registers, flags and MXCSR are compared. Floating point runs on both paths, in all
- * rounding modes, with DAZ and FTZ, and with unmasked exceptions (the host's SIGFPE).
+ * MMX and SSE to SSE4.2 against the host's own processor: each row of the instruction table is encoded, run here and
+ * there on random and awkward operands, and the registers, flags and MXCSR are compared. Floating point runs on both
+ * paths, in all rounding modes, with DAZ and FTZ, and with unmasked exceptions (the host's SIGFPE).
  */
 #define _GNU_SOURCE /* REG_RIP */
 #include <setjmp.h>
@@ -19,8 +19,9 @@
 #include "cpu/mem.h"
 #include "cpu/model.h"
 #include "cpu/simd.h"
+#include "devices/lapic_state.h"
 
-/* --- random operands ------------------------------------------------------------------------------------------------- */
+/* --- random operands --- */
 
 static uint64_t next_random(uint64_t *seed)
 {
@@ -31,10 +32,10 @@ static uint64_t next_random(uint64_t *seed)
 }
 
 static const uint32_t corners32[] = {
-    0x00000000, 0x80000000, 0x3F800000, 0xBF800000, 0x3F000000, 0x40200000, 0x7F800000, 0xFF800000, 0x7FC00001,
-    0xFFC12345, 0x7F800001, 0xFFA00000, 0x00000001, 0x80000001, 0x007FFFFF, 0x00800000, 0x80800000, 0x7F7FFFFF,
-    0xFF7FFFFF, 0x4F000000, 0xCF000000, 0x4EFFFFFF, 0x5F000000, 0xDF000000, 0x33800000, 0x00FFFFFF, 0x00400000,
-    0x3EFFFFFF, 0x3F7FFFFF, 0x4B000001, 0x7FFFFFFF, 0xFFFFFFFF,
+    0x00000000, 0x80000000, 0x3F800000, 0xBF800000, 0x3F000000, 0x40200000, 0x7F800000, 0xFF800000,
+    0x7FC00001, 0xFFC12345, 0x7F800001, 0xFFA00000, 0x00000001, 0x80000001, 0x007FFFFF, 0x00800000,
+    0x80800000, 0x7F7FFFFF, 0xFF7FFFFF, 0x4F000000, 0xCF000000, 0x4EFFFFFF, 0x5F000000, 0xDF000000,
+    0x33800000, 0x00FFFFFF, 0x00400000, 0x3EFFFFFF, 0x3F7FFFFF, 0x4B000001, 0x7FFFFFFF, 0xFFFFFFFF,
 };
 static const uint64_t corners64[] = {
     0x0000000000000000, 0x8000000000000000, 0x3FF0000000000000, 0xBFF0000000000000, 0x3FE0000000000000,
@@ -85,7 +86,7 @@ static void fill_vector(uint64_t *seed, union vector_register *v, unsigned style
     }
 }
 
-/* --- the approximations: no reference but the definition's bound ------------------------------------------------------- */
+/* --- the approximations: no reference but the definition's bound --- */
 
 static double f32_value(uint32_t bits)
 {
@@ -129,7 +130,7 @@ static void approximations_keep_their_bound(void **state)
 #include <sys/mman.h>
 #include <ucontext.h>
 
-/* --- one instruction on the host ------------------------------------------------------------------------------------------ */
+/* --- one instruction on the host --- */
 
 struct machine_state {
     union {
@@ -195,7 +196,7 @@ static void run_on_host(struct machine_state *state)
         state->mxcsr = trap_mxcsr;
 }
 
-/* --- the same here ------------------------------------------------------------------------------------------------------ */
+/* --- the same here --- */
 
 struct guest {
     struct cpu *cpu;
@@ -278,7 +279,7 @@ static void run_on_guest(struct guest *guest, struct machine_state *state, bool 
     assert_true(state->trapped || cpu->fault.vector == 0);
 }
 
-/* --- encodings of a row --------------------------------------------------------------------------------------------------- */
+/* --- encodings of a row --- */
 
 static bool row_is_tested(const struct isa_row *row)
 {
@@ -451,7 +452,7 @@ static void unmasked_exceptions_match_the_host(void **state)
     compare_rows(SOME_UNMASKED, 80);
 }
 
-/* --- what the host cannot be asked -------------------------------------------------------------------------------------------- */
+/* --- what the host cannot be asked --- */
 
 static void run_bytes(struct guest *guest, const void *bytes, unsigned count)
 {
@@ -488,6 +489,48 @@ static void mmx_takes_over_the_x87(void **state)
     run_bytes(&guest, "\x0F\xFC\xCA", 3);
     assert_int_equal(cpu->fault.vector, VEC_MF);
     assert_int_equal(cpu->x87.tags, 0);
+    guest_free(guest);
+    tear_down_pages();
+}
+
+/* On a whole vCPU in real mode: 66 0F F7 stores to DS:DI, or where an override says. */
+static void masked_stores_write_selected_bytes(void **state)
+{
+    (void)state;
+    set_up_pages();
+    struct guest guest = guest_make();
+    static struct board board;
+    static struct lapic lapic;
+    assert_int_equal(board_init(&board, 1 << 20, 1), 0);
+    struct cpu *cpu = guest.cpu;
+    assert_int_equal(cpu_init(cpu, &board, &lapic, &model, 0), 0);
+    cpu->segment[FS].base = cpu->segment_base[FS] = 0x2000;
+    cpu->gpr[RDI] = 0xABCD1FF8; /* crosses a page */
+    for (unsigned i = 0; i < 16; i++) {
+        cpu->zmm[1].u8[i] = (uint8_t)(0x40 + i);
+        cpu->zmm[2].u8[i] = i % 3 ? 0x7F : 0x80;
+    }
+    static const char *const codes[] = { "\x66\x0F\xF7\xCA", "\x64\x66\x0F\xF7\xCA" };
+    for (unsigned n = 0; n < 2; n++) {
+        uint64_t physical = n ? 0x3FF8 : 0x1FF8;
+        uint8_t bytes[16], expected[16];
+        memset(bytes, 0xEE, 16);
+        ram_write(&board.ram, physical, bytes, 16);
+        code_bytes = (unsigned)strlen(codes[n]);
+        memcpy(code_page, codes[n], code_bytes);
+        uint32_t mode = cpu->mode | MODE_OSFXSR | MODE_SINGLE;
+        assert_true(lower_block(cpu, guest.block, 0, mode, code_page, code_bytes, true));
+        const struct op *op = guest.block->ops;
+        while (op)
+            op = op->run(cpu, op);
+        assert_int_equal(cpu->fault.vector, 0);
+        for (unsigned i = 0; i < 16; i++)
+            expected[i] = (uint8_t)(i % 3 ? 0xEE : 0x40 + i);
+        ram_read(&board.ram, physical, bytes, 16);
+        assert_memory_equal(bytes, expected, 16);
+    }
+    cpu_destroy(cpu);
+    board_destroy(&board);
     guest_free(guest);
     tear_down_pages();
 }
@@ -571,6 +614,7 @@ int main(void)
         cmocka_unit_test(rows_match_the_host),
         cmocka_unit_test(unmasked_exceptions_match_the_host),
         cmocka_unit_test(mmx_takes_over_the_x87),
+        cmocka_unit_test(masked_stores_write_selected_bytes),
         cmocka_unit_test(mxcsr_is_loaded_and_stored),
         cmocka_unit_test(misaligned_operands_fault),
         cmocka_unit_test(unmasked_exceptions_need_osxmmexcpt),
