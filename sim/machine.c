@@ -210,7 +210,10 @@ enum machine_stop machine_run(struct machine *machine, uint64_t stop_cycle)
 {
     struct board *board = &machine->board;
     struct cpu *cpu = &machine->cpus[0];
+    uint64_t before = board->clock.now_cycles;
     for (;;) {
+        board_assert(board, board->clock.now_cycles >= before); /* time never goes back */
+        before = board->clock.now_cycles;
         clock_fire_due(&board->clock);
         if (board->request != BOARD_RUN)
             return MACHINE_REQUEST;
