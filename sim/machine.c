@@ -4,7 +4,6 @@
 #include "sim/machine.h"
 
 #include "cpu/isa.h"
-#include "cpu/model.h"
 #include "devices/acpi_pm.h"
 #include "devices/i8042.h"
 #include "devices/ioapic.h"
@@ -211,7 +210,10 @@ enum machine_stop machine_run(struct machine *machine, uint64_t stop_cycle)
 {
     struct board *board = &machine->board;
     struct cpu *cpu = &machine->cpus[0];
+    uint64_t before = board->clock.now_cycles;
     for (;;) {
+        board_assert(board, board->clock.now_cycles >= before); /* time never goes back */
+        before = board->clock.now_cycles;
         clock_fire_due(&board->clock);
         if (board->request != BOARD_RUN)
             return MACHINE_REQUEST;
