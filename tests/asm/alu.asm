@@ -418,7 +418,7 @@ main:
     FAULTS 14, 0, test byte [rdx], 1
     CHECK_FLAGS STATUS, ZF | PF
     FAULTS 14, RMW, not word [rdx]
-    FAULTS 14, 2, lock xor [rdx], al
+    FAULTS 14, RMW, lock xor [rdx], al
     PASS
 
 ROWS add, 8
