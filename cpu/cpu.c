@@ -52,6 +52,7 @@ const struct field cpu_fields[] = {
     STATE(mxcsr), STATE(pkru), STATE(cpl), STATE(activity), STATE(shadow), STATE(nmi_blocked), STATE(pending_db),
     ARRAY(reserved_state),
     CACHED(fault), CACHED(board), CACHED(lapic), CACHED(model), CACHED(mode), CACHED(id),
+    CACHED(host_mxcsr), CACHED(fp_soft), CACHED(fp_soft_now), CACHED(reserved_cache),
 };
 /* clang-format on */
 const unsigned cpu_field_count = FIELD_COUNT(cpu_fields);
@@ -72,6 +73,7 @@ static void reset_msrs(struct cpu *cpu)
     cpu->msr = (struct cpu_msrs){
         .pat = 0x0007040600070406,
         .misc_enable = MSR_MISC_ENABLE_RESET,
+        .feature_control = 1, /* locked, as firmware leaves it */
         .bios_sign_id = MODEL_MICROCODE_REVISION << 32,
     };
 }

@@ -227,6 +227,10 @@ struct cpu {
     const struct cpu_model *model;
     uint32_t mode;                  /* cpu/op.h MODE_ bits, derived from CRs, CS, RFLAGS; cpu_update_mode() */
     uint32_t id;                    /* vCPU number, also its initial APIC id */
+    uint32_t host_mxcsr;            /* what simd_engine_leave() puts back */
+    uint8_t fp_soft;                /* --fp soft: SSE arithmetic never uses the host's (cpu/simd.h) */
+    uint8_t fp_soft_now;            /* cache: ... or cannot now, because an exception is unmasked */
+    uint8_t reserved_cache[2];
 };
 
 extern const struct field cpu_fields[];

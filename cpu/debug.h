@@ -21,8 +21,9 @@
 #define DR7_FIXED    0x400ull
 
 /* cpu->pending_db: B0 to B3 in bits 3:0, and: */
-#define PENDING_DB_STEP 0x10u
-#define PENDING_DB_TASK 0x20u
+#define PENDING_DB_STEP    0x10u
+#define PENDING_DB_TASK    0x20u
+#define PENDING_DB_NO_STEP 0x80u /* SYSCALL has cleared TF: no single-step trap behind it */
 
 /* In fault.error of a software interrupt: INT1, whose gate's DPL is not checked. fault.reserved[0] is the instruction's
  * length. */

@@ -60,7 +60,10 @@ static void put_register(struct text *text, const struct insn *insn, const struc
         put(text, "dr%u", number);
         break;
     case CLASS_ST:
-        put(text, number ? "st(%u)" : "st", number);
+        if (insn->row->operand[operand - insn->operand].source == FROM_FIXED && number == 0)
+            put(text, "st");
+        else
+            put(text, "st(%u)", number);
         break;
     case CLASS_MMX:
         put(text, "mm%u", number);
@@ -143,7 +146,8 @@ static void put_memory(struct text *text, const struct insn *insn, const struct 
     unsigned bytes = insn->address_bits / 8;
     bool base = insn->base < 16, index = insn->index < 16, rip = insn->base == INSN_BASE_RIP;
 
-    put_size(text, insn, operand);
+    if (insn->has_modrm)
+        put_size(text, insn, operand);
     if (!base && !index && !rip) {
         put(text, "%s:0x%llx", segment_names[insn->segment],
             (unsigned long long)((uint64_t)insn->displacement & mask_of(insn->address_bits)));
@@ -226,6 +230,24 @@ static void put_prefixes(struct text *text, const struct insn *insn)
         put(text, insn->rep == 0xF3 ? "rep " : "repnz ");
 }
 
+/* In lower case. String instructions leave out the letter of their size: the operands show it, and MOVSD has another
+ * meaning. */
+static void put_mnemonic(struct text *text, const struct insn *insn)
+{
+    const char *name = insn->row->mnemonic;
+    size_t length = strlen(name);
+
+    for (unsigned i = 0; i < insn->operand_count; i++) {
+        uint8_t source = insn->row->operand[i].source;
+        if ((source == FROM_STRING_SI || source == FROM_STRING_DI) && strchr("BWDQ", name[length - 1])) {
+            length--;
+            break;
+        }
+    }
+    for (size_t i = 0; i < length; i++)
+        put(text, "%c", tolower((unsigned char)name[i]));
+}
+
 int insn_format(const struct insn *insn, uint64_t address, char *out, size_t out_bytes)
 {
     struct text text = { out, out_bytes, 0 };
@@ -234,8 +256,7 @@ int insn_format(const struct insn *insn, uint64_t address, char *out, size_t out
     if (out_bytes)
         out[0] = '\0';
     put_prefixes(&text, insn);
-    for (const char *c = insn->row->mnemonic; *c; c++)
-        put(&text, "%c", tolower((unsigned char)*c));
+    put_mnemonic(&text, insn);
     for (unsigned i = 0; i < insn->operand_count; i++) {
         put(&text, i ? ", " : " ");
         put_operand(&text, insn, address, i, &second);

@@ -48,13 +48,12 @@ static bool deliver_real(struct cpu *cpu, const struct event *event)
     unsigned at = event->fault.vector * 4u;
     if (at + 3 > cpu->idtr.limit)
         return fault_raise(cpu, VEC_GP, true, GATE_ERROR(event));
-    if (!mem_read_uint(cpu, (cpu->idtr.base + at) & 0xFFFFFFFF, 4, ACCESS_READ | ACCESS_SYSTEM, &entry))
+    if (!mem_read_uint(cpu, (cpu->idtr.base + at) & 0xFFFFFFFF, 4, ACCESS_READ | access_system(cpu), &entry))
         return false;
     uint64_t frame[3] = { event->flags_image & 0xFFFF, cpu->segment[CS].selector, cpu_rip(cpu) & 0xFFFF };
     struct stack stack = stack_current(cpu);
-    if (!stack_probe_frame(cpu, &stack, 3, 2))
+    if (!stack_probe_frame(cpu, &stack, 3, 2) || !stack_push_frame(cpu, &stack, frame, 3, 2))
         return false;
-    stack_push_frame(cpu, &stack, frame, 3, 2);
     cpu->gpr[RSP] = stack_pointer(&stack);
     cpu->segment[CS] = segment_real(&cpu->segment[CS], (uint16_t)(entry >> 16));
     cpu->gpr[GPR_RIP] = entry & 0xFFFF;
@@ -81,9 +80,9 @@ static bool read_gate(struct cpu *cpu, const struct event *event, struct gate *g
     uint64_t low, high = 0, address = cpu->idtr.base + at;
     if (at + bytes - 1 > cpu->idtr.limit)
         return fault_raise(cpu, VEC_GP, true, GATE_ERROR(event));
-    if (!mem_read_uint(cpu, long_mode ? address : address & 0xFFFFFFFF, 8, ACCESS_READ | ACCESS_SYSTEM, &low))
+    if (!mem_read_uint(cpu, long_mode ? address : address & 0xFFFFFFFF, 8, ACCESS_READ | access_system(cpu), &low))
         return false;
-    if (long_mode && !mem_read_uint(cpu, address + 8, 8, ACCESS_READ | ACCESS_SYSTEM, &high))
+    if (long_mode && !mem_read_uint(cpu, address + 8, 8, ACCESS_READ | access_system(cpu), &high))
         return false;
     gate->type = (low >> 40) & 31;
     gate->dpl = (low >> 45) & 3;
@@ -108,7 +107,6 @@ static bool read_gate(struct cpu *cpu, const struct event *event, struct gate *g
 static bool deliver_task_gate(struct cpu *cpu, struct event *event, const struct gate *gate)
 {
     struct descriptor tss;
-    bool switched = false;
     if (gate->selector & SELECTOR_TI)
         return fault_raise(cpu, VEC_GP, true, (gate->selector & 0xFFFCu) | event->ext);
     if (!descriptor_read(cpu, gate->selector, VEC_GP, event->ext, &tss))
@@ -119,8 +117,8 @@ static bool deliver_task_gate(struct cpu *cpu, struct event *event, const struct
     if (!(tss.attributes & SEG_P))
         return fault_raise(cpu, VEC_NP, true, (gate->selector & 0xFFFCu) | event->ext);
     cpu->rflags = (cpu->rflags & ~(uint64_t)FLAG_RF) | (event->flags_image & FLAG_RF);
-    if (!task_switch(cpu, gate->selector, &tss, TASK_INTERRUPT, event->ext, cpu_rip(cpu), &switched)) {
-        if (switched)
+    if (!task_switch(cpu, gate->selector, &tss, TASK_INTERRUPT, event->ext, cpu_rip(cpu))) {
+        if (FAULT_OF_NEW_TASK(cpu->fault))
             event->fault.reserved[0] = 0; /* the fault is the new task's: its RIP stands */
         return false;
     }
@@ -130,9 +128,8 @@ static bool deliver_task_gate(struct cpu *cpu, struct event *event, const struct
         unsigned width = type == TYPE_TSS ? 4 : 2;
         struct stack stack = stack_current(cpu);
         stack.error = event->ext;
-        if (!stack_probe_frame(cpu, &stack, 1, width))
+        if (!stack_probe_frame(cpu, &stack, 1, width) || !stack_push_frame(cpu, &stack, &error, 1, width))
             return false;
-        stack_push_frame(cpu, &stack, &error, 1, width);
         cpu->gpr[RSP] = stack_pointer(&stack);
     }
     return true;
@@ -150,7 +147,7 @@ static bool inner_stack(struct cpu *cpu, const struct event *event, const struct
             unsigned at = 0x1C + gate->ist * 8;
             if (at + 7 > cpu->tr.limit)
                 return fault_raise(cpu, VEC_TS, true, (cpu->tr.selector & 0xFFFCu) | event->ext);
-            if (!mem_read_uint(cpu, cpu->tr.base + at, 8, ACCESS_READ | ACCESS_SYSTEM, &sp))
+            if (!mem_read_uint(cpu, cpu->tr.base + at, 8, ACCESS_READ | access_system(cpu), &sp))
                 return false;
         } else if (!tss_inner_stack(cpu, cpl, event->ext, &selector, &sp)) {
             return false;
@@ -234,11 +231,11 @@ static bool deliver_gate(struct cpu *cpu, const struct event *event, const struc
         frame[count++] = event->fault.error;
     if (!stack_probe_frame(cpu, &stack, count, gate->width))
         return false;
-    if (!descriptor_set_accessed(cpu, &cs) || !descriptor_set_accessed(cpu, &ss))
+    if (!descriptor_set_accessed(cpu, &cs) || !descriptor_set_accessed(cpu, &ss) ||
+        !stack_push_frame(cpu, &stack, frame, count, gate->width))
         return false;
 
     /* nothing can fault any more */
-    stack_push_frame(cpu, &stack, frame, count, gate->width);
     cpu->gpr[RSP] = stack_pointer(&stack);
     if (inner) {
         cpu->segment[SS] = stack.ss;
@@ -330,6 +327,8 @@ static void deliver(struct cpu *cpu, struct event event)
         /* faults met on the way carry EXT; a page fault's code has no such bit */
         if (met.has_error && met.vector != VEC_PF)
             met.error |= event.ext;
+        if (met.vector == VEC_PF)
+            cpu->cr2 = met.cr2; /* even if a double fault comes of it */
         /* a software interrupt that cannot be delivered is a fault of its instruction */
         if (event.kind == EVENT_SOFTWARE || event.kind == EVENT_ICEBP)
             cpu->gpr[GPR_RIP] -= event.fault.reserved[0];
@@ -390,6 +389,7 @@ bool cpu_sample_interrupts(struct cpu *cpu)
     uint8_t vector;
     if (!cpu->pending_db && !lapic_has_request(cpu->lapic))
         return false;
+    cpu->cycle = cpu->board->clock.now_cycles; /* the clock went on while the vCPU was halted */
     if (lapic_take_init(cpu->lapic)) {
         cpu_reset(cpu, true);
         return spend_cycle(cpu);
@@ -403,6 +403,8 @@ bool cpu_sample_interrupts(struct cpu *cpu)
     (void)lapic_take_sipi(cpu->lapic, &vector); /* ignored by a processor that does not wait for it */
     if (cpu->activity == SHUTDOWN)
         return false;
+    if (cpu->pending_db & PENDING_DB_NO_STEP)
+        cpu->pending_db &= (uint8_t)~(PENDING_DB_NO_STEP | PENDING_DB_STEP);
     if (cpu->pending_db && !(cpu->shadow & SHADOW_MOV_SS)) {
         struct event event = { .fault = fault_make(VEC_DB, false, 0), .kind = EVENT_TRAP, .ext = 1 };
         event.fault.cr2 = debug_pending_dr6(cpu);

@@ -32,7 +32,9 @@
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
-#define OP(name) const struct op *OP_CALL op_##name(struct cpu *cpu, const struct op *op)
+#define OP(name)                                                                                                       \
+    const struct op *OP_CALL op_##name(__attribute__((unused)) struct cpu *cpu,                                        \
+                                       __attribute__((unused)) const struct op *op)
 
 /* Names the handlers of a row whose handler column says `name`. HANDLER is for a row with one handler for everything. */
 #define HANDLERS(name) const struct handlers handlers_##name

@@ -326,7 +326,8 @@ class Row:
         if e.plus_r and not any(o.source == "OPCODE" for o in self.operands):
             raise Bad("+r without a Z operand")
         if e.has_modrm and a["reg"] == FULL["reg"] and not any(o.source == "MODRM_REG" for o in self.operands):
-            if self.mnemonic not in ("NOP", "UD0", "UD1", "PREFETCH", "HINT_NOP"):
+            # SETcc and the wide NOPs ignore ModRM.reg; elsewhere a forgotten digit or operand is likelier.
+            if not re.match(r"NOP|SET|UD[01]|PREFETCH", self.mnemonic):
                 raise Bad("/r, but no operand comes from ModRM.reg (write /digit, or /r with a G, V, ... operand)")
         if "ONLY64" in self.attributes:
             a["mode"] = 2

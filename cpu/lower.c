@@ -167,6 +167,8 @@ static void lower_operands(struct op *op, const struct insn *insn)
     default:
         break;
     }
+    if (row->isa_class == ISA_CLASS_X87)
+        op->imm = (insn->opcode & 7u) << 8 | insn->modrm; /* FOP */
     if (row->operand_count == 2 && row->operand[0].source == FROM_IMMEDIATE && row->operand[1].source == FROM_IMMEDIATE)
         op->imm = (insn->immediate & 0xFFFF) | insn->immediate2 << 16; /* ENTER */
     for (unsigned i = 0; i < row->operand_count; i++) {

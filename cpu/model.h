@@ -21,13 +21,11 @@ struct cpuid_leaf {
 struct cpu_model {
     const char *name;               /* "x86-64-v2" */
     const uint64_t *features;       /* bit set of enum isa_feature for decode(); 2 words, fixed at build time */
-    const struct cpuid_leaf *leaves;
-    unsigned leaf_count;
     uint8_t physical_bits;          /* MAXPHYADDR */
     uint64_t cr4_valid;             /* CR4 bits that may be set */
     uint64_t efer_valid;
     uint64_t xcr0_valid;
-    bool smep, smap, umip, pku, fsgsbase, pcid, invpcid, rdtscp, la57;
+    bool smep, smap, umip, pku, fsgsbase, pcid, invpcid, rdtscp, la57, page_1g;
 };
 
 /* NULL if there is none of that name. */

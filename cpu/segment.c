@@ -52,7 +52,7 @@ enum descriptor_status descriptor_fetch(struct cpu *cpu, uint16_t selector, stru
     uint64_t raw, address = base + at;
     if (!(cpu->efer & EFER_LMA))
         address &= 0xFFFFFFFF;
-    if (!mem_read_uint(cpu, address, 8, ACCESS_READ | ACCESS_SYSTEM, &raw))
+    if (!mem_read_uint(cpu, address, 8, ACCESS_READ | access_system(cpu), &raw))
         return DESCRIPTOR_FAULT;
     descriptor_parse(raw, out);
     out->address = address;
@@ -73,7 +73,7 @@ bool descriptor_read_high(struct cpu *cpu, uint16_t selector, const struct descr
     uint32_t limit = (selector & SELECTOR_TI) ? cpu->ldtr.limit : cpu->gdtr.limit;
     if ((selector & 0xFFF8u) + 15 > limit)
         return fault_raise(cpu, vector, true, (selector & 0xFFFCu) | ext);
-    return mem_read_uint(cpu, low->address + 8, 8, ACCESS_READ | ACCESS_SYSTEM, high);
+    return mem_read_uint(cpu, low->address + 8, 8, ACCESS_READ | access_system(cpu), high);
 }
 
 bool descriptor_set_accessed(struct cpu *cpu, struct descriptor *d)
@@ -224,42 +224,62 @@ static uint64_t stack_linear(const struct stack *stack, uint64_t offset)
     return stack->flat ? offset : (stack->ss.base + offset) & 0xFFFFFFFF;
 }
 
-bool stack_probe_frame(struct cpu *cpu, const struct stack *stack, unsigned count, unsigned width)
+/* Whether the frame is one run of linear addresses. Under alignment checks each value is an access of its own. */
+static bool frame_is_whole(const struct cpu *cpu, const struct stack *stack, unsigned bytes)
 {
-    uint64_t mask = stack_mask(stack);
-    uint64_t low = (stack->sp - (uint64_t)count * width) & mask, top = (stack->sp - 1) & mask;
-    unsigned access = stack->access | ACCESS_WRITE;
-    bool whole = low < top || stack->flat;
-    if (!stack->flat) {
-        for (unsigned i = 1; i <= count; i++)
-            if (!segment_spans(&stack->ss, (stack->sp - (uint64_t)i * width) & mask, width))
-                return fault_raise(cpu, VEC_SS, true, stack->error);
-        whole = whole && stack_linear(stack, low) < stack_linear(stack, top);
-    }
-    if (whole) {
-        if (mem_probe(cpu, stack_linear(stack, low), count * width, access))
-            return true;
-    } else {
-        bool good = true;
-        for (unsigned i = 1; i <= count && good; i++)
-            good = mem_probe(cpu, stack_linear(stack, (stack->sp - (uint64_t)i * width) & mask), width, access);
-        if (good)
-            return true;
-    }
+    uint64_t mask = stack_mask(stack), low = (stack->sp - bytes) & mask, top = (stack->sp - 1) & mask;
+    if (cpu->cpl == 3 && (cpu->rflags & FLAG_AC))
+        return false;
+    return stack->flat || (low < top && stack_linear(stack, low) < stack_linear(stack, top));
+}
+
+/* Linear address of the value that is pushed as number i, from 1. */
+static uint64_t value_linear(const struct stack *stack, unsigned i, unsigned width)
+{
+    return stack_linear(stack, (stack->sp - (uint64_t)i * width) & stack_mask(stack));
+}
+
+static bool stack_fault(struct cpu *cpu, const struct stack *stack)
+{
     if (cpu->fault.vector == VEC_SS)
         cpu->fault.error = stack->error;
     return false;
 }
 
-void stack_push_frame(struct cpu *cpu, struct stack *stack, const uint64_t *values, unsigned count, unsigned width)
+bool stack_probe_frame(struct cpu *cpu, const struct stack *stack, unsigned count, unsigned width)
 {
-    uint64_t mask = stack_mask(stack);
-    for (unsigned i = 0; i < count; i++) {
-        uint64_t offset = (stack->sp - width) & mask;
-        bool written = mem_write_uint(cpu, stack_linear(stack, offset), width, stack->access | ACCESS_WRITE, values[i]);
-        board_assert(cpu->board, written); /* probed */
-        stack->sp = (stack->sp & ~mask) | offset;
+    unsigned access = stack->access | ACCESS_WRITE;
+    if (!stack->flat)
+        for (unsigned i = 1; i <= count; i++)
+            if (!segment_spans(&stack->ss, (stack->sp - (uint64_t)i * width) & stack_mask(stack), width))
+                return fault_raise(cpu, VEC_SS, true, stack->error);
+    bool good = true;
+    if (frame_is_whole(cpu, stack, count * width))
+        good = mem_probe(cpu, value_linear(stack, count, width), count * width, access);
+    else
+        for (unsigned i = 1; i <= count && good; i++)
+            good = mem_probe(cpu, value_linear(stack, i, width), width, access);
+    return good || stack_fault(cpu, stack);
+}
+
+bool stack_push_frame(struct cpu *cpu, struct stack *stack, const uint64_t *values, unsigned count, unsigned width)
+{
+    uint8_t bytes[STACK_FRAME_MAX * 8];
+    unsigned access = stack->access | ACCESS_WRITE;
+    bool good = true;
+    if (frame_is_whole(cpu, stack, count * width)) {
+        for (unsigned i = 0; i < count; i++)
+            host_write((uintptr_t)&bytes[(count - 1 - i) * width], width * 8, values[i]);
+        good = mem_write(cpu, value_linear(stack, count, width), count * width, access, bytes);
+    } else {
+        for (unsigned i = 0; i < count && good; i++)
+            good = mem_write_uint(cpu, value_linear(stack, i + 1, width), width, access, values[i]);
     }
+    if (!good)
+        return stack_fault(cpu, stack);
+    uint64_t mask = stack_mask(stack);
+    stack->sp = (stack->sp & ~mask) | ((stack->sp - (uint64_t)count * width) & mask);
+    return true;
 }
 
 bool tss_inner_stack(struct cpu *cpu, unsigned cpl, unsigned ext, uint16_t *ss, uint64_t *sp)
@@ -271,9 +291,9 @@ bool tss_inner_stack(struct cpu *cpu, unsigned cpl, unsigned ext, uint16_t *ss, 
     uint64_t selector = 0;
     if (at + bytes + (long_mode ? 0 : 2) - 1 > cpu->tr.limit || (cpu->tr.attributes & SEG_UNUSABLE))
         return fault_raise(cpu, VEC_TS, true, error);
-    if (!mem_read_uint(cpu, cpu->tr.base + at, bytes, ACCESS_READ | ACCESS_SYSTEM, sp))
+    if (!mem_read_uint(cpu, cpu->tr.base + at, bytes, ACCESS_READ | access_system(cpu), sp))
         return false;
-    if (!long_mode && !mem_read_uint(cpu, cpu->tr.base + at + bytes, 2, ACCESS_READ | ACCESS_SYSTEM, &selector))
+    if (!long_mode && !mem_read_uint(cpu, cpu->tr.base + at + bytes, 2, ACCESS_READ | access_system(cpu), &selector))
         return false;
     *ss = (uint16_t)selector;
     return true;

@@ -70,6 +70,16 @@ static inline bool descriptor_is_writable_data(const struct descriptor *d)
     return (d->attributes & (SEG_S | SEG_TYPE_CODE | SEG_TYPE_WRITABLE)) == (SEG_S | SEG_TYPE_WRITABLE);
 }
 
+/*
+ * Access bits for system structures. At CPL 0 to 2 an ordinary access is the same and finds the TLB, but where SMAP is
+ * overridden or breakpoints look at data.
+ */
+static inline unsigned access_system(const struct cpu *cpu)
+{
+    bool plain = cpu->cpl < 3 && !((cpu->cr4 & CR4_SMAP) && (cpu->rflags & FLAG_AC)) && !(cpu->mode & MODE_STEP);
+    return plain ? 0 : ACCESS_SYSTEM;
+}
+
 /* The segment register that a load of this descriptor gives. */
 struct segment segment_of(uint16_t selector, const struct descriptor *d);
 /* What a null selector loads. */
@@ -101,8 +111,9 @@ static inline bool cpu_in_64bit(const struct cpu *cpu)
 }
 
 /*
- * A stack that something is pushed on: the current one, or that of an inner level. First stack_probe_frame(), which
- * checks and translates everything, then stack_push_frame(), which cannot fault and moves `sp`.
+ * A stack that something is pushed on: the current one, or that of an inner level. stack_probe_frame() checks and
+ * translates everything; stack_push_frame() writes, moves `sp`, and comes last of all that can fault: between the two,
+ * a store of the same instruction (an accessed bit) may have changed the translation.
  */
 struct stack {
     struct segment ss;
@@ -113,9 +124,10 @@ struct stack {
 };
 struct stack stack_current(const struct cpu *cpu);
 struct stack stack_inner(const struct segment *ss, uint64_t sp, bool flat, uint32_t error, unsigned cpl);
-/* values are in order of pushing; width in bytes: 2, 4 or 8. */
+/* values are in order of pushing, up to STACK_FRAME_MAX; width in bytes: 2, 4 or 8. */
+#define STACK_FRAME_MAX 36
 bool stack_probe_frame(struct cpu *cpu, const struct stack *stack, unsigned count, unsigned width);
-void stack_push_frame(struct cpu *cpu, struct stack *stack, const uint64_t *values, unsigned count, unsigned width);
+bool stack_push_frame(struct cpu *cpu, struct stack *stack, const uint64_t *values, unsigned count, unsigned width);
 /* What RSP becomes: only SP changes on a 16-bit stack. */
 uint64_t stack_pointer(const struct stack *stack);
 
@@ -132,11 +144,12 @@ bool far_iret(struct cpu *cpu, unsigned operand_bytes, uint64_t next_rip);
 /* --- task switch (task.c; SDM vol. 3A, 7.3) --- */
 enum task_cause { TASK_JUMP, TASK_CALL, TASK_INTERRUPT, TASK_IRET };
 /*
- * Switches to the task whose TSS the selector names; its descriptor is known to be a TSS. next_rip is saved as the old
- * task's EIP. False: a fault. If cpu->gpr[GPR_RIP] was already changed to the new task's (*switched true), the fault
- * belongs to the new task.
+ * Switches to the task whose TSS the selector names; its descriptor is known to be a present TSS of the right kind.
+ * next_rip is saved as the old task's EIP. False: a fault; FAULT_OF_NEW_TASK(fault) tells whether the switch had
+ * happened already, so that it belongs to the new task, whose RIP then stands in gpr[GPR_RIP].
  */
 bool task_switch(struct cpu *cpu, uint16_t selector, const struct descriptor *tss, enum task_cause cause, unsigned ext,
-                 uint64_t next_rip, bool *switched);
+                 uint64_t next_rip);
+#define FAULT_OF_NEW_TASK(fault) ((fault).reserved[1])
 
 #endif

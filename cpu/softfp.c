@@ -17,13 +17,15 @@ const struct fp_format fp_f80_precision[4] = {
     { .precision = 64, F80_RANGE },
 };
 
-/* A trapped x87 overflow or underflow delivers the result with its exponent moved by this much (SDM vol. 1, 8.5.4). */
+/*
+ * A trapped x87 overflow or underflow delivers the result with its exponent moved by this much, and if it is still out
+ * of range (FSCALE) an infinity or zero (SDM vol. 1, 8.5.4-8.5.5).
+ */
 #define WRAP 24576
 
 #define QUIET_BIT (1ull << 62)
 
-/* --- rounding --------------------------------------------------------------------------------------------------------
- */
+/* --- rounding --- */
 
 struct rounded {
     uint64_t significand; /* left-aligned */
@@ -85,7 +87,10 @@ static struct fp_number overflow(struct fp_context *context, const struct fp_for
     if (context->unmasked & FP_OE) {
         note_rounding(context, rounded);
         rounded.exponent -= WRAP;
-        return rounded.exponent > format->exponent_max ? fp_infinity(sign) : make_finite(sign, rounded);
+        if (rounded.exponent <= format->exponent_max)
+            return make_finite(sign, rounded);
+        note_rounding(context, (struct rounded){ .inexact = true, .up = true });
+        return fp_infinity(sign);
     }
     context->flags |= FP_PE;
     context->rounded_up = rounds_up(context->rounding, sign, true, ~(uint128)0);
@@ -104,7 +109,10 @@ static struct fp_number underflow(struct fp_context *context, const struct fp_fo
         context->flags |= FP_UE;
         note_rounding(context, tiny);
         tiny.exponent += WRAP;
-        return tiny.exponent < format->exponent_min ? fp_zero(a.sign) : make_finite(a.sign, tiny);
+        if (tiny.exponent >= format->exponent_min)
+            return make_finite(a.sign, tiny);
+        note_rounding(context, (struct rounded){ .inexact = true });
+        return fp_zero(a.sign);
     }
     if (context->flush_to_zero) {
         context->flags |= FP_UE | FP_PE;
@@ -132,8 +140,7 @@ struct fp_number fp_round_wide(struct fp_context *context, const struct fp_forma
     return make_finite(a.sign, rounded);
 }
 
-/* --- NaNs and invalid operations -------------------------------------------------------------------------------------
- */
+/* --- NaNs and invalid operations --- */
 
 struct fp_number fp_indefinite(void)
 {
@@ -181,8 +188,7 @@ bool fp_nan_operand(struct fp_context *context, const struct fp_format *format, 
     return true;
 }
 
-/* --- arithmetic ------------------------------------------------------------------------------------------------------
- */
+/* --- arithmetic --- */
 
 /* The sum of two wide numbers; an exact zero of operands with different signs is negative when rounding down. */
 static struct fp_number round_sum(struct fp_context *context, const struct fp_format *format, struct wide a,
@@ -329,8 +335,7 @@ struct fp_number fp_convert(struct fp_context *context, const struct fp_format *
     return fp_round_wide(context, format, wide_from_number(a));
 }
 
-/* --- integers and comparison -----------------------------------------------------------------------------------------
- */
+/* --- integers and comparison --- */
 
 struct fp_integer fp_round_magnitude(struct fp_number a, enum fp_rounding rounding)
 {

@@ -78,8 +78,7 @@ struct f80 {
     uint16_t sign_exponent;
 };
 
-/* --- between raw bits and numbers: exact, no flags ------------------------------------------------------------------
- */
+/* --- between raw bits and numbers: exact, no flags --- */
 
 struct fp_number f32_unpack(const struct fp_context *context, uint32_t bits);
 struct fp_number f64_unpack(const struct fp_context *context, uint64_t bits);
@@ -98,8 +97,7 @@ static inline bool fp_is_nan(struct fp_number number)
     return number.kind == NUMBER_QNAN || number.kind == NUMBER_SNAN;
 }
 
-/* --- arithmetic ------------------------------------------------------------------------------------------------------
- */
+/* --- arithmetic --- */
 
 /*
  * Results are rounded to *format and ready to be packed. If an unmasked exception was found before the computation the
@@ -143,8 +141,7 @@ enum fp_relation { FP_LESS, FP_EQUAL, FP_GREATER, FP_UNORDERED };
 /* signaling: a quiet NaN is invalid too (COMISS, FCOM, the CMPSS predicates that say so). */
 enum fp_relation fp_compare(struct fp_context *context, struct fp_number a, struct fp_number b, bool signaling);
 
-/* --- f80 only --------------------------------------------------------------------------------------------------------
- */
+/* --- f80 only --- */
 
 /* What FPREM and FPREM1 leave beside the remainder. */
 struct fp_remainder {

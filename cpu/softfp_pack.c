@@ -7,8 +7,7 @@
 #define INTEGER_BIT (1ull << 63)
 #define QUIET_BIT   (1ull << 62)
 
-/* --- the interchange formats: implicit integer bit -------------------------------------------------------------------
- */
+/* --- the interchange formats: implicit integer bit --- */
 
 /* fraction: left-aligned in 63 bits. */
 static struct fp_number nan_or_infinity(bool sign, uint64_t fraction)
@@ -82,8 +81,7 @@ uint64_t f64_pack(struct fp_number number)
     return pack(number, 11, 52);
 }
 
-/* --- the 80-bit format: explicit integer bit -------------------------------------------------------------------------
- */
+/* --- the 80-bit format: explicit integer bit --- */
 
 #define F80_BIAS 16383
 
@@ -119,8 +117,7 @@ struct f80 f80_pack(struct fp_number number)
     return (struct f80){ .sign_exponent = sign, .mantissa = shift < 64 ? number.significand >> shift : 0 };
 }
 
-/* --- integers --------------------------------------------------------------------------------------------------------
- */
+/* --- integers --- */
 
 struct fp_number fp_unpack_uint(uint64_t value)
 {

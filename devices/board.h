@@ -35,6 +35,7 @@ enum board_request {
     BOARD_RESET,      /* reset line pulsed: port 92H, CF9H, i8042, ACPI reset register */
     BOARD_DEBUG_EXIT, /* write to the debug-exit port; request_code is the byte written */
     BOARD_TRIPLE_FAULT,
+    BOARD_HOST_STOP,  /* the host looks at the machine at this boundary (a text was printed); the run may go on */
 };
 
 #define BOARD_PARTS_MAX 40

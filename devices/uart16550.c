@@ -43,6 +43,7 @@ enum {
 
     LCR_STB = 0x04,
     LCR_PEN = 0x08,
+    LCR_8N1 = 0x03,
     LCR_DLAB = 0x80,
 
     MCR_OUT2 = 0x08,
@@ -337,6 +338,7 @@ void uart16550_attach(struct board *board, struct uart16550 *uart, const char *n
 
     memset(uart, 0, sizeof(*uart));
     uart->timeout_cycles = CLOCK_NEVER;
+    uart->lcr = LCR_8N1; /* the data sheet's reset value is 5 bits; firmware leaves 8N1 behind, and this machine has none */
     uart->msr = MSR_CONNECTED;
     uart->board = board;
     uart->irq = irq;

@@ -65,7 +65,8 @@ static void attributes_text(const struct isa_row *row, char *out, size_t bytes)
     } names[] = { { ISA_LOCK, "lock" },     { ISA_CPL0, "cpl0" },        { ISA_ENDS, "ends" },
                   { ISA_BRANCH, "branch" }, { ISA_REP, "rep" },          { ISA_ONLY64, "64" },
                   { ISA_NOT64, "no64" },    { ISA_D64, "d64" },          { ISA_F64, "f64" },
-                  { ISA_PROTECTED, "pm" },  { ISA_DST_READ_ONLY, "ro" }, { ISA_DST_WRITE_ONLY, "wo" } };
+                  { ISA_PROTECTED, "pm" },  { ISA_DST_READ_ONLY, "ro" }, { ISA_DST_WRITE_ONLY, "wo" },
+                  { ISA_PURE, "pure" } };
     size_t length = 0;
 
     out[0] = '\0';

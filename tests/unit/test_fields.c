@@ -8,6 +8,10 @@
 #include "devices/pci_host.h"
 #include "devices/misc_ports.h"
 #include "devices/i8042.h"
+#include "devices/ioapic.h"
+#include "devices/lapic_state.h"
+#include "devices/pic8259.h"
+#include "devices/pit8254.h"
 #include "devices/rtc146818.h"
 
 #include <setjmp.h>
@@ -24,7 +28,8 @@ static const struct {
     const struct field *fields;
     const unsigned *field_count;
 } tables[] = {
-    TABLE(clock), TABLE(uart16550), TABLE(acpi_pm), TABLE(pci_host), TABLE(misc_ports), TABLE(i8042), TABLE(rtc146818),
+    TABLE(clock),     TABLE(uart16550), TABLE(acpi_pm), TABLE(pci_host), TABLE(misc_ports), TABLE(i8042),
+    TABLE(rtc146818), TABLE(pit),       TABLE(pic),     TABLE(lapic),    TABLE(ioapic),
 };
 
 static struct part part_of(unsigned t, void *memory)

@@ -1,14 +1,18 @@
 /*
  * softfp against the host's SSE unit: every operation, all rounding modes, FTZ and DAZ, on corner and random operands,
- * results and flags. Exceptions stay masked on the host; what unmasking changes is checked by value. (x86 hosts only.)
+ * results and flags, and with unmasked exceptions the flags that the trap reports. (x86 hosts only.)
  */
 #include "cpu/softfp.h"
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#ifdef __x86_64__
+#include <ucontext.h>
+#endif
 
 #include <cmocka.h>
 
@@ -246,17 +250,90 @@ static uint64_t f64_fma_cancel(struct fp_context *context, uint64_t a, uint64_t 
 FMA(f32_fma, 32, uint32_t, "vfmadd213ss")
 FMA(f64_fma, 64, uint64_t, "vfmadd213sd")
 
+/* Unmasked exceptions: the flags with which SIGFPE finds MXCSR. */
+static sigjmp_buf trap;
+static volatile sig_atomic_t trap_flags;
+
+static void on_sigfpe(int number, siginfo_t *info, void *context)
+{
+    (void)number, (void)info;
+    ucontext_t *user = context;
+    trap_flags = (int)user->uc_mcontext.fpregs->mxcsr & 63;
+    siglongjmp(trap, 1);
+}
+
+static unsigned host_trapping(unsigned operation, uint64_t a, uint64_t b, uint32_t mxcsr)
+{
+    unsigned flags = 0;
+    uint32_t saved = 0x1F80;
+    if (sigsetjmp(trap, 1)) {
+        __asm__ volatile("ldmxcsr %0" : : "m"(saved));
+        return (unsigned)trap_flags;
+    }
+    switch (operation) {
+    case 0:
+        flags = HOST("addsd %[from], %[to]", "+x", a, "x", b, mxcsr);
+        break;
+    case 1:
+        flags = HOST("mulsd %[from], %[to]", "+x", a, "x", b, mxcsr);
+        break;
+    case 2:
+        flags = HOST("divsd %[from], %[to]", "+x", a, "x", b, mxcsr);
+        break;
+    default:
+        flags = HOST("cvtsd2ss %[from], %[to]", "+x", a, "x", b, mxcsr);
+        break;
+    }
+    return flags;
+}
+
+static unsigned soft_trapping(unsigned operation, struct fp_context *context, uint64_t a, uint64_t b)
+{
+    switch (operation) {
+    case 0:
+        f64_add(context, a, b);
+        break;
+    case 1:
+        f64_mul(context, a, b);
+        break;
+    case 2:
+        f64_div(context, a, b);
+        break;
+    default:
+        f64_to_f32(context, b);
+        break;
+    }
+    return context->flags;
+}
+
+static void test_traps(void **state)
+{
+    (void)state;
+    struct sigaction action = { .sa_sigaction = on_sigfpe, .sa_flags = SA_SIGINFO }, old;
+    struct rng rng = { 6 };
+    sigaction(SIGFPE, &action, &old);
+    for (int i = 0; i < 20000; i++) {
+        struct fp_context context = any_mode(&rng);
+        context.unmasked = rng_next(&rng) & 63;
+        uint64_t a = operand64(&rng), b = operand64(&rng);
+        unsigned want = host_trapping(i & 3, a, b, mxcsr_of(&context) & ~((uint32_t)context.unmasked << 7));
+        unsigned got = soft_trapping(i & 3, &context, a, b);
+        check("trap", &context, a, b, context.unmasked, got, context.unmasked, want);
+    }
+    sigaction(SIGFPE, &old, NULL);
+}
+
 #define HOST_TESTS                                                                                                     \
-    cmocka_unit_test(test_f32_add), cmocka_unit_test(test_f32_sub), cmocka_unit_test(test_f32_mul),                    \
-        cmocka_unit_test(test_f32_div), cmocka_unit_test(test_f64_add), cmocka_unit_test(test_f64_sub),                \
-        cmocka_unit_test(test_f64_mul), cmocka_unit_test(test_f64_div), cmocka_unit_test(test_f32_sqrt),               \
-        cmocka_unit_test(test_f64_sqrt), cmocka_unit_test(test_f32_to_f64), cmocka_unit_test(test_f64_to_f32),         \
-        cmocka_unit_test(test_cvtss2si32), cmocka_unit_test(test_cvtss2si64), cmocka_unit_test(test_cvtsd2si32),       \
-        cmocka_unit_test(test_cvtsd2si64), cmocka_unit_test(test_cvttsd2si32), cmocka_unit_test(test_cvttsd2si64),     \
-        cmocka_unit_test(test_roundss), cmocka_unit_test(test_roundsd), cmocka_unit_test(test_cvtsi2ss),               \
-        cmocka_unit_test(test_cvtsi2sd), cmocka_unit_test(test_cvtsi2ss32), cmocka_unit_test(test_comiss),             \
-        cmocka_unit_test(test_ucomiss), cmocka_unit_test(test_comisd), cmocka_unit_test(test_ucomisd),                 \
-        cmocka_unit_test(test_f32_fma), cmocka_unit_test(test_f64_fma),
+    cmocka_unit_test(test_traps), cmocka_unit_test(test_f32_add), cmocka_unit_test(test_f32_sub),                      \
+        cmocka_unit_test(test_f32_mul), cmocka_unit_test(test_f32_div), cmocka_unit_test(test_f64_add),                \
+        cmocka_unit_test(test_f64_sub), cmocka_unit_test(test_f64_mul), cmocka_unit_test(test_f64_div),                \
+        cmocka_unit_test(test_f32_sqrt), cmocka_unit_test(test_f64_sqrt), cmocka_unit_test(test_f32_to_f64),           \
+        cmocka_unit_test(test_f64_to_f32), cmocka_unit_test(test_cvtss2si32), cmocka_unit_test(test_cvtss2si64),       \
+        cmocka_unit_test(test_cvtsd2si32), cmocka_unit_test(test_cvtsd2si64), cmocka_unit_test(test_cvttsd2si32),      \
+        cmocka_unit_test(test_cvttsd2si64), cmocka_unit_test(test_roundss), cmocka_unit_test(test_roundsd),            \
+        cmocka_unit_test(test_cvtsi2ss), cmocka_unit_test(test_cvtsi2sd), cmocka_unit_test(test_cvtsi2ss32),           \
+        cmocka_unit_test(test_comiss), cmocka_unit_test(test_ucomiss), cmocka_unit_test(test_comisd),                  \
+        cmocka_unit_test(test_ucomisd), cmocka_unit_test(test_f32_fma), cmocka_unit_test(test_f64_fma),
 #else
 #define HOST_TESTS
 #endif

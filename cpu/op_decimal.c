@@ -1,0 +1,72 @@
+/*
+ * Decimal adjustments: AAA, AAS, AAM, AAD, DAA, DAS (SDM vol. 2A). None of them exists in 64-bit mode.
+ *
+ * Undefined flags: SF, ZF and PF are those of AL, OF is clear, and so are CF and AF after AAM and AAD.
+ */
+#include "cpu/alu.h"
+
+static inline void flags_set_decimal(struct cpu *cpu, uint64_t al, bool cf, bool af)
+{
+    flags_set_shift(cpu, al, cf, false, 8);
+    if (af)
+        cpu->flag_carries |= CARRIES_AF;
+}
+
+static inline bool nibble_adjusts(const struct cpu *cpu)
+{
+    return (REG(8, RAX * 8) & 15) > 9 || flag_af(cpu);
+}
+
+HANDLER(aaa)
+{
+    bool adjust = nibble_adjusts(cpu);
+    uint64_t ax = REG(16, RAX * 8) + (adjust ? 0x106 : 0);
+    SET_REG(16, RAX * 8, ax & 0xFF0F);
+    flags_set_decimal(cpu, ax & 15, adjust, adjust);
+    NEXT;
+}
+HANDLER(aas)
+{
+    bool adjust = nibble_adjusts(cpu);
+    uint64_t ax = REG(16, RAX * 8) - (adjust ? 0x106 : 0);
+    SET_REG(16, RAX * 8, ax & 0xFF0F);
+    flags_set_decimal(cpu, ax & 15, adjust, adjust);
+    NEXT;
+}
+
+HANDLER(daa)
+{
+    uint64_t old = REG(8, RAX * 8), al = old;
+    bool af = nibble_adjusts(cpu), cf = old > 0x99 || flag_cf(cpu);
+    al += (af ? 6 : 0) + (cf ? 0x60 : 0);
+    SET_REG(8, RAX * 8, al);
+    flags_set_decimal(cpu, al, cf, af);
+    NEXT;
+}
+HANDLER(das)
+{
+    uint64_t old = REG(8, RAX * 8), al = old;
+    bool af = nibble_adjusts(cpu), high = old > 0x99 || flag_cf(cpu);
+    bool cf = high || (af && old < 6); /* the borrow of the first step */
+    al -= (af ? 6 : 0) + (high ? 0x60 : 0);
+    SET_REG(8, RAX * 8, al);
+    flags_set_decimal(cpu, al, cf, af);
+    NEXT;
+}
+
+HANDLER(aam)
+{
+    uint64_t base = op->imm & 0xFF, al = REG(8, RAX * 8);
+    if (!base)
+        FAULT(VEC_DE);
+    SET_REG(16, RAX * 8, al / base << 8 | al % base);
+    flags_set_decimal(cpu, al % base, false, false);
+    NEXT;
+}
+HANDLER(aad)
+{
+    uint64_t ax = REG(16, RAX * 8), al = ((ax & 0xFF) + (ax >> 8) * op->imm) & 0xFF;
+    SET_REG(16, RAX * 8, al);
+    flags_set_decimal(cpu, al, false, false);
+    NEXT;
+}

@@ -1,0 +1,185 @@
+/*
+ * Data movement between general registers and memory: MOV, MOVZX, MOVSX, MOVSXD, LEA, BSWAP, XLAT and the
+ * sign extensions of the accumulator (SDM vol. 2).
+ */
+#include "cpu/alu.h"
+
+/* --- MOV --------------------------------------------------------------------------------------------------------- */
+
+#define MOV_ANY(w, name)                                                                                               \
+    static OP(name##_any##w)                                                                                           \
+    {                                                                                                                  \
+        uint64_t value;                                                                                                \
+        if (op->flags & OP_MEM_DST) {                                                                                  \
+            value = op->flags & OP_IMM ? op->imm : REG(w, op->src);                                                    \
+            LINEAR(at, (w) / 8, ACCESS_WRITE);                                                                         \
+            STORE(w, at, value);                                                                                       \
+        } else {                                                                                                       \
+            READ_SOURCE(w, value);                                                                                     \
+            SET_REG(w, op->dst, value);                                                                                \
+        }                                                                                                              \
+        NEXT;                                                                                                          \
+    }
+#define MOV_SHAPED(w, name)                                                                                            \
+    static OP(name##_rr##w)                                                                                            \
+    {                                                                                                                  \
+        SET_REG(w, op->dst, REG(w, op->src));                                                                          \
+        NEXT;                                                                                                          \
+    }                                                                                                                  \
+    static OP(name##_ri##w)                                                                                            \
+    {                                                                                                                  \
+        SET_REG(w, op->dst, op->imm);                                                                                  \
+        NEXT;                                                                                                          \
+    }                                                                                                                  \
+    static OP(name##_rm##w)                                                                                            \
+    {                                                                                                                  \
+        uint64_t value;                                                                                                \
+        LOAD(w, value, LINEAR_FLAT);                                                                                   \
+        SET_REG(w, op->dst, value);                                                                                    \
+        NEXT;                                                                                                          \
+    }                                                                                                                  \
+    static OP(name##_mr##w)                                                                                            \
+    {                                                                                                                  \
+        STORE(w, LINEAR_FLAT, REG(w, op->src));                                                                        \
+        NEXT;                                                                                                          \
+    }                                                                                                                  \
+    static OP(name##_mi##w)                                                                                            \
+    {                                                                                                                  \
+        STORE(w, LINEAR_FLAT, op->imm);                                                                                \
+        NEXT;                                                                                                          \
+    }
+EACH_WIDTH(MOV_ANY, mov)
+EACH_WIDTH(MOV_SHAPED, mov)
+static op_fn *const mov_shaped[SHAPES][4] = {
+    [SHAPE_RR] = ROW_WIDTH(mov, rr, ), [SHAPE_RI] = ROW_WIDTH(mov, ri, ), [SHAPE_RM] = ROW_WIDTH(mov, rm, ),
+    [SHAPE_MR] = ROW_WIDTH(mov, mr, ), [SHAPE_MI] = ROW_WIDTH(mov, mi, ),
+};
+HANDLERS(mov) = { .by_width = BY_WIDTH(mov), .shaped = mov_shaped };
+
+/* MOV between the accumulator and an offset, which is in imm because it may have 64 bits. */
+#define MOFFS_ANY(w, name)                                                                                             \
+    static OP(name##_any##w)                                                                                           \
+    {                                                                                                                  \
+        bool store = op->flags & OP_MEM_DST;                                                                           \
+        uint64_t at, value, offset = op->imm & width_mask(OP_ADDRESS(op));                                             \
+        if (!segment_address(cpu, op->seg, offset, (w) / 8, store ? ACCESS_WRITE : ACCESS_READ, &at))                  \
+            FAULT_PENDING;                                                                                             \
+        if (store) {                                                                                                   \
+            STORE(w, at, REG(w, RAX * 8));                                                                             \
+        } else {                                                                                                       \
+            LOAD(w, value, at);                                                                                        \
+            SET_REG(w, RAX * 8, value);                                                                                \
+        }                                                                                                              \
+        NEXT;                                                                                                          \
+    }
+EACH_WIDTH(MOFFS_ANY, mov_moffs)
+HANDLERS(mov_moffs) = { .by_width = BY_WIDTH(mov_moffs) };
+
+/* --- MOVZX, MOVSX, MOVSXD: the width of the row is the destination's, sw the source's --------------------------- */
+
+#define EXTEND_HANDLERS(name, sw, extend)                                                                              \
+    EACH_WIDE(EXTEND_FORMS, name, sw, extend)                                                                          \
+    static op_fn *const name##_shaped[SHAPES][4] = {                                                                   \
+        [SHAPE_RR] = ROW_WIDE(name, rr, ),                                                                             \
+        [SHAPE_RM] = ROW_WIDE(name, rm, ),                                                                             \
+    };                                                                                                                 \
+    HANDLERS(name) = { .by_width = BY_WIDE(name), .shaped = name##_shaped }
+#define EXTEND_FORMS(w, name, sw, extend)                                                                              \
+    static OP(name##_any##w)                                                                                           \
+    {                                                                                                                  \
+        uint64_t value;                                                                                                \
+        READ_SOURCE(sw, value);                                                                                        \
+        SET_REG(w, op->dst, extend(value, sw));                                                                        \
+        NEXT;                                                                                                          \
+    }                                                                                                                  \
+    static OP(name##_rr##w)                                                                                            \
+    {                                                                                                                  \
+        SET_REG(w, op->dst, extend(REG(sw, op->src), sw));                                                             \
+        NEXT;                                                                                                          \
+    }                                                                                                                  \
+    static OP(name##_rm##w)                                                                                            \
+    {                                                                                                                  \
+        uint64_t value;                                                                                                \
+        LOAD(sw, value, LINEAR_FLAT);                                                                                  \
+        SET_REG(w, op->dst, extend(value, sw));                                                                        \
+        NEXT;                                                                                                          \
+    }
+#define ZERO_EXTEND(value, sw) (value)
+
+EXTEND_HANDLERS(movzxb, 8, ZERO_EXTEND);
+EXTEND_HANDLERS(movzxw, 16, ZERO_EXTEND);
+EXTEND_HANDLERS(movsxb, 8, sign_extend);
+EXTEND_HANDLERS(movsxw, 16, sign_extend);
+EXTEND_HANDLERS(movsxd, 32, sign_extend);
+
+/* --- LEA: the offset alone, no segment and no access ------------------------------------------------------------- */
+
+#define LEA_FLAT (REG(64, op->base) + (REG(64, op->index) << op->scale) + (uint64_t)(int64_t)op->disp)
+#define LEA_FORMS(w, name)                                                                                             \
+    static OP(name##_any##w)                                                                                           \
+    {                                                                                                                  \
+        uint64_t offset = LEA_FLAT;                                                                                    \
+        if (op->flags & OP_SEGMENTED && op->base == GPR_RIP * 8)                                                       \
+            offset += op_end(op); /* such an operand keeps the displacement of the encoding */                         \
+        SET_REG(w, op->dst, offset &width_mask(OP_ADDRESS(op)));                                                       \
+        NEXT;                                                                                                          \
+    }                                                                                                                  \
+    static OP(name##_rm##w)                                                                                            \
+    {                                                                                                                  \
+        SET_REG(w, op->dst, LEA_FLAT);                                                                                 \
+        NEXT;                                                                                                          \
+    }
+EACH_WIDE(LEA_FORMS, lea)
+static op_fn *const lea_shaped[SHAPES][4] = { [SHAPE_RM] = ROW_WIDE(lea, rm, ) };
+HANDLERS(lea) = { .by_width = BY_WIDE(lea), .shaped = lea_shaped };
+
+/* --- single registers --------------------------------------------------------------------------------------------- */
+
+/* BSWAP of 16 bits is undefined; processors leave zero in the low word. */
+static OP(bswap16)
+{
+    SET_REG(16, op->dst, 0);
+    NEXT;
+}
+static OP(bswap32)
+{
+    SET_REG(32, op->dst, __builtin_bswap32((uint32_t)REG(32, op->dst)));
+    NEXT;
+}
+static OP(bswap64)
+{
+    SET_REG(64, op->dst, __builtin_bswap64(REG(64, op->dst)));
+    NEXT;
+}
+HANDLERS(bswap) = { .by_width = { NULL, op_bswap16, op_bswap32, op_bswap64 } };
+
+/* CBW, CWDE, CDQE: the accumulator's lower half extended into all of it. */
+#define CBW_ANY(w, name)                                                                                               \
+    static OP(name##_any##w)                                                                                           \
+    {                                                                                                                  \
+        SET_REG(w, RAX * 8, sign_extend(REG((w) / 2, RAX * 8), (w) / 2));                                              \
+        NEXT;                                                                                                          \
+    }
+EACH_WIDE(CBW_ANY, cbw)
+HANDLERS(cbw) = { .by_width = BY_WIDE(cbw) };
+
+/* CWD, CDQ, CQO: the accumulator's sign fills rDX. */
+#define CWD_ANY(w, name)                                                                                               \
+    static OP(name##_any##w)                                                                                           \
+    {                                                                                                                  \
+        SET_REG(w, RDX * 8, REG(w, RAX * 8) >> ((w) - 1) ? UINT64_MAX : 0);                                            \
+        NEXT;                                                                                                          \
+    }
+EACH_WIDE(CWD_ANY, cwd)
+HANDLERS(cwd) = { .by_width = BY_WIDE(cwd) };
+
+/* XLAT: AL = [seg:rBX + AL]. */
+HANDLER(xlat)
+{
+    uint64_t at, value, offset = (cpu->gpr[RBX] + REG(8, RAX * 8)) & width_mask(OP_ADDRESS(op));
+    if (!segment_address(cpu, op->seg, offset, 1, ACCESS_READ, &at))
+        FAULT_PENDING;
+    LOAD(8, value, at);
+    SET_REG(8, RAX * 8, value);
+    NEXT;
+}

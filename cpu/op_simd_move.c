@@ -1,0 +1,311 @@
+/*
+ * Moves of MMX and XMM registers, sign masks, masked stores, EMMS, and MXCSR (SDM vol. 2).
+ *
+ * Alignment is a matter of the row (class sse-aligned), so MOVAPS, MOVUPS, MOVDQA, MOVDQU, LDDQU and the non-temporal
+ * moves are one handler.
+ */
+#include "cpu/simd_op.h"
+
+/* --- 16 bytes --- */
+
+static OP(movdq)
+{
+    union vector_register value;
+    if (op->flags & OP_MEM_DST) {
+        LINEAR(linear, 16, ACCESS_WRITE);
+        CHECK_ALIGNED(linear, 16);
+        STORE_BYTES(16, linear, &cpu->zmm[op->src]);
+    } else {
+        SOURCE_ANY(16)
+        memcpy(&value, b, 16);
+        memcpy(&cpu->zmm[op->dst], &value, 16);
+    }
+    NEXT;
+}
+static OP(movdq_rr)
+{
+    union vector_register value = cpu->zmm[op->src];
+    memcpy(&cpu->zmm[op->dst], &value, 16);
+    NEXT;
+}
+static OP(movdq_rm)
+{
+    SOURCE_FLAT(16)
+    memcpy(&cpu->zmm[op->dst], b, 16);
+    NEXT;
+}
+static OP(movdq_mr)
+{
+    uint64_t linear = LINEAR_FLAT;
+    CHECK_ALIGNED(linear, 16);
+    STORE_BYTES(16, linear, &cpu->zmm[op->src]);
+    NEXT;
+}
+static op_fn *const shapes_movdq[SHAPES][4] = {
+    [SHAPE_RR] = EVERY_WIDTH(movdq_rr),
+    [SHAPE_RM] = EVERY_WIDTH(movdq_rm),
+    [SHAPE_MR] = EVERY_WIDTH(movdq_mr),
+};
+HANDLERS(movdq) = { .any = op_movdq, .shaped = shapes_movdq };
+
+/* --- 4 and 8 bytes --- */
+
+/* One element `at` of the destination register from memory; `clear` zeroes the rest of its 128 bits. */
+#define LOAD_ELEMENT(name, w, at, clear)                                                                               \
+    HANDLER(name)                                                                                                      \
+    {                                                                                                                  \
+        uint64_t value;                                                                                                \
+        LINEAR(linear, (w) / 8, ACCESS_READ);                                                                          \
+        LOAD((w), value, linear);                                                                                      \
+        union vector_register *r = &cpu->zmm[op->dst];                                                                 \
+        if (clear)                                                                                                     \
+            memset(r, 0, 16);                                                                                          \
+        r->u##w[at] = (uint##w##_t)value;                                                                              \
+        NEXT;                                                                                                          \
+    }
+#define STORE_ELEMENT(name, w, at)                                                                                     \
+    HANDLER(name)                                                                                                      \
+    {                                                                                                                  \
+        LINEAR(linear, (w) / 8, ACCESS_WRITE);                                                                         \
+        STORE((w), linear, cpu->zmm[op->src].u##w[at]);                                                                \
+        NEXT;                                                                                                          \
+    }
+/* Element `from` of a register to element `to` of another; `clear` zeroes the upper half of the destination. */
+#define MOVE_ELEMENT(name, w, to, from, clear)                                                                         \
+    HANDLER(name)                                                                                                      \
+    {                                                                                                                  \
+        uint##w##_t value = cpu->zmm[op->src].u##w[from];                                                              \
+        union vector_register *r = &cpu->zmm[op->dst];                                                                 \
+        if (clear)                                                                                                     \
+            r->u64[1] = 0;                                                                                             \
+        r->u##w[to] = value;                                                                                           \
+        NEXT;                                                                                                          \
+    }
+
+LOAD_ELEMENT(movss_load, 32, 0, true)
+LOAD_ELEMENT(movsd_load, 64, 0, true) /* also MOVQ */
+LOAD_ELEMENT(movlps_load, 64, 0, false)
+LOAD_ELEMENT(movhps_load, 64, 1, false)
+STORE_ELEMENT(movss_store, 32, 0)
+STORE_ELEMENT(movlps_store, 64, 0) /* also MOVQ and MOVSD */
+STORE_ELEMENT(movhps_store, 64, 1)
+MOVE_ELEMENT(movss_move, 32, 0, 0, false)
+MOVE_ELEMENT(movsd_move, 64, 0, 0, false)
+MOVE_ELEMENT(movq_move, 64, 0, 0, true)
+MOVE_ELEMENT(movhlps, 64, 0, 1, false)
+MOVE_ELEMENT(movlhps, 64, 1, 0, false)
+
+/* MOVD and MOVQ between general registers or memory and XMM. */
+#define GENERAL_TO_XMM(name, w)                                                                                        \
+    HANDLER(name)                                                                                                      \
+    {                                                                                                                  \
+        uint64_t value;                                                                                                \
+        if (op->flags & OP_MEM) {                                                                                      \
+            LINEAR(linear, (w) / 8, ACCESS_READ);                                                                      \
+            LOAD((w), value, linear);                                                                                  \
+        } else {                                                                                                       \
+            value = REG((w), op->src);                                                                                 \
+        }                                                                                                              \
+        cpu->zmm[op->dst].u64[0] = value;                                                                              \
+        cpu->zmm[op->dst].u64[1] = 0;                                                                                  \
+        NEXT;                                                                                                          \
+    }
+#define XMM_TO_GENERAL(name, w)                                                                                        \
+    HANDLER(name)                                                                                                      \
+    {                                                                                                                  \
+        uint64_t value = cpu->zmm[op->src].u##w[0];                                                                    \
+        if (op->flags & OP_MEM) {                                                                                      \
+            LINEAR(linear, (w) / 8, ACCESS_WRITE);                                                                     \
+            STORE((w), linear, value);                                                                                 \
+        } else {                                                                                                       \
+            SET_REG((w), op->dst, value);                                                                              \
+        }                                                                                                              \
+        NEXT;                                                                                                          \
+    }
+GENERAL_TO_XMM(movd_to_xmm, 32)
+GENERAL_TO_XMM(movq_to_xmm, 64)
+XMM_TO_GENERAL(movd_from_xmm, 32)
+XMM_TO_GENERAL(movq_from_xmm, 64)
+
+/* --- MMX --- */
+
+#define GENERAL_TO_MMX(name, w)                                                                                        \
+    HANDLER(name)                                                                                                      \
+    {                                                                                                                  \
+        uint64_t value;                                                                                                \
+        MMX_CHECK;                                                                                                     \
+        if (op->flags & OP_MEM) {                                                                                      \
+            LINEAR(linear, (w) / 8, ACCESS_READ);                                                                      \
+            LOAD((w), value, linear);                                                                                  \
+        } else {                                                                                                       \
+            value = REG((w), op->src);                                                                                 \
+        }                                                                                                              \
+        mmx_enter(cpu);                                                                                                \
+        mmx_write(cpu, op->dst, value);                                                                                \
+        NEXT;                                                                                                          \
+    }
+#define MMX_TO_GENERAL(name, w)                                                                                        \
+    HANDLER(name)                                                                                                      \
+    {                                                                                                                  \
+        MMX_CHECK;                                                                                                     \
+        uint64_t value = mmx_read(cpu, op->src);                                                                       \
+        if (op->flags & OP_MEM) {                                                                                      \
+            LINEAR(linear, (w) / 8, ACCESS_WRITE);                                                                     \
+            STORE((w), linear, value);                                                                                 \
+        } else {                                                                                                       \
+            SET_REG((w), op->dst, value);                                                                              \
+        }                                                                                                              \
+        mmx_enter(cpu);                                                                                                \
+        NEXT;                                                                                                          \
+    }
+GENERAL_TO_MMX(mmx_movd_load, 32)
+GENERAL_TO_MMX(mmx_movq_general_load, 64)
+MMX_TO_GENERAL(mmx_movd_store, 32)
+MMX_TO_GENERAL(mmx_movq_general_store, 64)
+
+HANDLER(mmx_movq_load)
+{
+    uint64_t value;
+    MMX_CHECK;
+    MMX_SOURCE(8, value);
+    mmx_enter(cpu);
+    mmx_write(cpu, op->dst, value);
+    NEXT;
+}
+/* MOVQ and MOVNTQ */
+HANDLER(mmx_movq_store)
+{
+    MMX_CHECK;
+    uint64_t value = mmx_read(cpu, op->src);
+    if (op->flags & OP_MEM) {
+        LINEAR(linear, 8, ACCESS_WRITE);
+        STORE(64, linear, value);
+        mmx_enter(cpu);
+    } else {
+        mmx_enter(cpu);
+        mmx_write(cpu, op->dst, value);
+    }
+    NEXT;
+}
+HANDLER(movq2dq)
+{
+    MMX_CHECK;
+    cpu->zmm[op->dst].u64[0] = mmx_read(cpu, op->src);
+    cpu->zmm[op->dst].u64[1] = 0;
+    mmx_enter(cpu);
+    NEXT;
+}
+HANDLER(movdq2q)
+{
+    MMX_CHECK;
+    mmx_enter(cpu);
+    mmx_write(cpu, op->dst, cpu->zmm[op->src].u64[0]);
+    NEXT;
+}
+/* All registers empty. Processors also clear TOP, as other MMX instructions do. */
+HANDLER(emms)
+{
+    MMX_CHECK;
+    mmx_enter(cpu);
+    cpu->x87.tags = 0;
+    NEXT;
+}
+
+/* --- signs to a general register --- */
+
+/* The top bits of eight bytes: the product moves the one of byte i to bit 56 + i, and no two partial products meet. */
+static inline unsigned byte_signs(uint64_t value)
+{
+    return (unsigned)(((value >> 7 & 0x0101010101010101u) * 0x0102040810204080u) >> 56);
+}
+HANDLER(pmovmskb)
+{
+    const union vector_register *s = &cpu->zmm[op->src];
+    SET_REG(32, op->dst, byte_signs(s->u64[0]) | byte_signs(s->u64[1]) << 8);
+    NEXT;
+}
+HANDLER(mmx_pmovmskb)
+{
+    MMX_CHECK;
+    SET_REG(32, op->dst, byte_signs(mmx_read(cpu, op->src)));
+    mmx_enter(cpu);
+    NEXT;
+}
+HANDLER(movmskps)
+{
+    unsigned mask = 0;
+    for (unsigned i = 0; i < 4; i++)
+        mask |= cpu->zmm[op->src].u32[i] >> 31 << i;
+    SET_REG(32, op->dst, mask);
+    NEXT;
+}
+HANDLER(movmskpd)
+{
+    const union vector_register *s = &cpu->zmm[op->src];
+    SET_REG(32, op->dst, s->u64[0] >> 63 | s->u64[1] >> 63 << 1);
+    NEXT;
+}
+
+/* --- masked stores to DS:rDI --- */
+
+/*
+ * Bytes whose mask byte has its top bit set. Only the span from the first to the last of them is translated: whether
+ * more may fault is left to the processor.
+ */
+#define MASKED_STORE(values, masks, bytes)                                                                             \
+    do {                                                                                                               \
+        unsigned first_ = (bytes), last_ = 0;                                                                          \
+        for (unsigned i = 0; i < (bytes); i++) {                                                                       \
+            if ((masks)->u8[i] >> 7) {                                                                                 \
+                first_ = first_ < i ? first_ : i;                                                                      \
+                last_ = i;                                                                                             \
+            }                                                                                                          \
+        }                                                                                                              \
+        if (first_ <= last_) {                                                                                         \
+            uint64_t linear_, offset_ = REG(OP_ADDRESS(op), RDI * 8);                                                  \
+            if (!segment_address(cpu, op->seg, (offset_ + first_) & width_mask(OP_ADDRESS(op)), last_ - first_ + 1,    \
+                                 ACCESS_WRITE, &linear_))                                                              \
+                FAULT_PENDING;                                                                                         \
+            PROBE(linear_, last_ - first_ + 1, ACCESS_WRITE);                                                          \
+            for (unsigned i = first_; i <= last_; i++) {                                                               \
+                if ((masks)->u8[i] >> 7)                                                                               \
+                    STORE(8, linear_ + i - first_, (values)->u8[i]);                                                   \
+            }                                                                                                          \
+        }                                                                                                              \
+    } while (0)
+
+HANDLER(maskmovdqu)
+{
+    MASKED_STORE(&cpu->zmm[op->dst], &cpu->zmm[op->src], 16u);
+    NEXT;
+}
+HANDLER(maskmovq)
+{
+    union vector_register value, mask;
+    MMX_CHECK;
+    value.u64[0] = mmx_read(cpu, op->dst);
+    mask.u64[0] = mmx_read(cpu, op->src);
+    MASKED_STORE(&value, &mask, 8u);
+    mmx_enter(cpu);
+    NEXT;
+}
+
+/* --- MXCSR --- */
+
+HANDLER(ldmxcsr)
+{
+    uint64_t value;
+    LINEAR(linear, 4, ACCESS_READ);
+    LOAD(32, value, linear);
+    if (value & ~(uint64_t)MXCSR_MASK)
+        FAULT_CODE(VEC_GP, 0);
+    simd_load_mxcsr(cpu, (uint32_t)value);
+    NEXT;
+}
+HANDLER(stmxcsr)
+{
+    LINEAR(linear, 4, ACCESS_WRITE);
+    simd_sync_mxcsr(cpu);
+    STORE(32, linear, cpu->mxcsr);
+    NEXT;
+}

@@ -1,0 +1,219 @@
+/*
+ * sim replay: runs a recorded guest again, with the inputs of its log and nothing else, and compares the machine's
+ * state at each mark.
+ */
+#include "sim/commands.h"
+#include "sim/options.h"
+#include "sim/session.h"
+#include "sim/version.h"
+
+#include "replay/compare.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct replay_options {
+    const char *kernel, *initrd;
+    struct option_list modules;
+    uint64_t to;
+    unsigned fp;
+    bool verify, quiet;
+};
+
+static const char *const fp_names[] = { "host", "soft", NULL };
+
+#define AT(member) offsetof(struct replay_options, member)
+static const struct option replay_options[] = {
+    { "verify", 0, NULL, "only verify: the guest's console is not shown", OPTION_FLAG, AT(verify), false, NULL },
+    { "to", 0, "CYCLE", "stop there and print the machine's state", OPTION_NUMBER, AT(to), false, NULL },
+    { "kernel", 0, "FILE", "the kernel, if it is no longer where the log says", OPTION_TEXT, AT(kernel), false, NULL },
+    { "initrd", 0, "FILE", "the initrd, likewise", OPTION_TEXT, AT(initrd), false, NULL },
+    { "module", 0, "FILE", "a module, likewise; in the recorded order", OPTION_TEXTS, AT(modules), false, NULL },
+    { "fp", 0, "WAY", "SSE arithmetic by host or soft, with equal results (host)", OPTION_CHOICE, AT(fp), false,
+      fp_names },
+    { "quiet", 'q', NULL, "no status line, no summary", OPTION_FLAG, AT(quiet), false, NULL },
+    { 0 },
+};
+static const struct command_line replay_line = {
+    .command = "replay",
+    .positional = "LOG",
+    .summary = "Runs a recorded guest again with the inputs of its log, and compares the state at every mark.",
+    .options = replay_options,
+};
+
+static enum status refuse(enum status status, const char *about, const char *what)
+{
+    fprintf(stderr, "sim: %s: %s\n", about, what);
+    return status;
+}
+
+/* Reads one image of the log, from where it was or from where the user says it is now, and checks that it is the same.
+ */
+static enum status take_image(struct image_file *file, const struct log_image *recorded, const char *now)
+{
+    char error[IMAGE_ERROR_BYTES];
+    if (image_read(file, recorded->role, now ? now : recorded->path, error)) {
+        fprintf(stderr, "sim: %s (%s of the recorded run)\n", error, recorded->role);
+        return STATUS_BAD_INPUT;
+    }
+    if (!image_is(file, recorded))
+        return refuse(STATUS_BAD_INPUT, file->image.path, "is not the file that was recorded");
+    /* Where it lies now is not what the guest was told: a Multiboot module without a string bears its path. */
+    file->image.path = recorded->path;
+    return STATUS_OK;
+}
+
+static enum status take_images(const struct replay_options *options, const struct log_header *header,
+                               struct session_config *config)
+{
+    bool has_kernel = false;
+    enum status status = STATUS_OK;
+    for (unsigned i = 0; i < header->image_count && !status; i++) {
+        const struct log_image *recorded = &header->images[i];
+        if (strcmp(recorded->role, "kernel") == 0 && !has_kernel) {
+            has_kernel = true;
+            status = take_image(&config->kernel, recorded, options->kernel);
+        } else if (strcmp(recorded->role, "initrd") == 0 && !config->initrd.image.bytes) {
+            status = take_image(&config->initrd, recorded, options->initrd);
+        } else if (strcmp(recorded->role, "module") == 0 && config->module_count < SESSION_MODULES_MAX) {
+            unsigned module = config->module_count++;
+            const char *now = module < options->modules.count ? options->modules.texts[module] : NULL;
+            status = take_image(&config->modules[module], recorded, now);
+        } else {
+            status = refuse(STATUS_BAD_INPUT, recorded->role, "an image this sim has no use for");
+        }
+    }
+    return status || has_kernel ? status : refuse(STATUS_BAD_INPUT, "the log", "names no kernel");
+}
+
+static enum status verdict_status(const struct replayer *replayer)
+{
+    switch (replayer->verdict) {
+    case REPLAY_DIVERGED:
+        return STATUS_DIVERGED;
+    case REPLAY_INCOMPLETE:
+        return STATUS_INCOMPLETE;
+    case REPLAY_DAMAGED:
+        return STATUS_BAD_INPUT;
+    case REPLAY_RUNS: /* --to */
+    case REPLAY_VERIFIED:
+        break;
+    }
+    return STATUS_OK;
+}
+
+static void print_verdict(const struct session *session, const struct replayer *replayer)
+{
+    double seconds = (double)session->host_ns / 1e9;
+    uint64_t instructions = session_instructions(session);
+    switch (replayer->verdict) {
+    case REPLAY_VERIFIED:
+        fprintf(stderr, "sim: verified: %" PRIu64 " marks and the end (%s) are equal\n", replayer->marks,
+                log_reason_name(replayer->end.reason));
+        break;
+    case REPLAY_INCOMPLETE:
+        fprintf(stderr, "sim: verified up to the last mark only (%" PRIu64 " marks): %s\n", replayer->marks,
+                replayer->message);
+        break;
+    case REPLAY_DIVERGED:
+        fprintf(stderr, "sim: diverged: %s\n", replayer->message);
+        break;
+    case REPLAY_DAMAGED:
+        fprintf(stderr, "sim: the log is damaged: %s\n", replayer->message);
+        break;
+    case REPLAY_RUNS:
+        fprintf(stderr, "sim: stopped at cycle %" PRIu64 ", %" PRIu64 " marks equal\n", machine_now(session->machine),
+                replayer->marks);
+        break;
+    }
+    fprintf(stderr,
+            "  instructions %" PRIu64 "\n  cycles       %" PRIu64 " (%.6f s of virtual time)\n"
+            "  host time    %.2f s, %.1f MIPS\n  input        %" PRIu64 " bytes\n  state hash   %016" PRIx64 "\n",
+            instructions, machine_now(session->machine), (double)machine_now(session->machine) / 1e9, seconds,
+            (double)instructions / 1e6 / (seconds + 1e-9), replayer->inputs, session->final_hash);
+}
+
+/* The machine of the log must be this sim's, table by table. */
+static enum status check_fingerprint(const struct session *session, const struct log_header *header)
+{
+    char fingerprint[STATE_FINGERPRINT_BYTES];
+    state_fingerprint(machine_board(session->machine), fingerprint);
+    if (strcmp(fingerprint, header->fingerprint) == 0)
+        return STATUS_OK;
+    fprintf(stderr, "sim: the log was recorded on machine %.95s, this sim has %s\n", header->fingerprint, fingerprint);
+    return STATUS_BAD_INPUT;
+}
+
+static enum status replay_session(const struct replay_options *options, struct log_reader *reader,
+                                  const struct session_config *config)
+{
+    char error[IMAGE_ERROR_BYTES];
+    struct session session;
+    struct replayer replayer = { .reader = reader };
+    struct session_limits limits = { .max_cycles = UINT64_MAX,
+                                     .idle_limit_cycles = UINT64_MAX,
+                                     .quiet = options->quiet,
+                                     .shows = !options->verify && options->to == UINT64_MAX };
+    enum status status = session_open(&session, config, &limits, error);
+    if (status)
+        fprintf(stderr, "sim: %s\n", error);
+    else
+        status = check_fingerprint(&session, &reader->header);
+    if (!status) {
+        session.replayer = &replayer;
+        session.replay_to = options->to;
+        session_run(&session);
+        if (session.error) {
+            fprintf(stderr, "sim: %s: %s\n", session.error_what, strerror(-session.error));
+            status = STATUS_HOST_ERROR;
+        } else {
+            status = verdict_status(&replayer);
+            if (!options->quiet || status)
+                print_verdict(&session, &replayer);
+            if (options->to != UINT64_MAX)
+                board_dump(machine_board(session.machine), stdout);
+        }
+    }
+    session_close(&session);
+    return status;
+}
+
+static enum status replay_log(const struct replay_options *options, const char *path, struct log_reader *reader)
+{
+    char error[IMAGE_ERROR_BYTES];
+    struct session_config config;
+    if (!session_config_from_header(&config, &reader->header, error))
+        return refuse(STATUS_BAD_INPUT, path, error);
+    config.machine.soft_fp = options->fp;
+    enum status status = take_images(options, &reader->header, &config);
+    if (!status)
+        status = replay_session(options, reader, &config);
+    session_config_free(&config);
+    return status;
+}
+
+int cmd_replay(int argc, char **argv)
+{
+    struct replay_options options = { .to = UINT64_MAX };
+    char error[IMAGE_ERROR_BYTES];
+    const char *path;
+    struct image_file file;
+    struct log_reader reader;
+    int parsed = options_parse(&replay_line, &options, &path, argc, argv);
+    if (parsed)
+        return parsed == OPTIONS_HELP ? STATUS_OK : STATUS_USAGE;
+    if (!path)
+        return refuse(STATUS_USAGE, "sim replay", "needs a log");
+    if (image_read(&file, "log", path, error)) {
+        fprintf(stderr, "sim: %s\n", error);
+        return STATUS_BAD_INPUT;
+    }
+    enum status status = log_open(&reader, file.image.bytes, file.image.size_bytes) == LOG_OK
+                             ? replay_log(&options, path, &reader)
+                             : refuse(STATUS_BAD_INPUT, path, reader.error);
+    log_reader_close(&reader);
+    image_free(&file);
+    return status;
+}
