@@ -272,6 +272,7 @@ static void run_single(struct cpu *cpu)
     if (rf || !(cpu->mode & MODE_STEP) || !debug_match_execute(cpu, code_linear(cpu, cpu->gpr[GPR_RIP])))
         block = block_at_rip(cpu, cpu->mode | MODE_SINGLE, &cached);
     if (block) {
+        cpu->rflags &= ~(uint64_t)FLAG_RF; /* it is for one instruction; a fault pushes it set anyway */
         cpu->cycle += block->cycles;
         cpu->retired += block->insns;
         cpu->deadline = 0; /* nothing follows: neither a block nor a REP iteration */
@@ -281,8 +282,6 @@ static void run_single(struct cpu *cpu)
     }
     engine->chain_from = NULL;
     if (engine->outcome != ENGINE_FAULT) {
-        if (rf)
-            cpu->rflags &= ~(uint64_t)FLAG_RF;
         if (tf && engine->outcome == ENGINE_BOUNDARY)
             cpu->pending_db |= PENDING_DB_STEP;
     }

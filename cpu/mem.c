@@ -63,6 +63,8 @@ static bool places_find(struct cpu *cpu, uint64_t linear, unsigned bytes, unsign
 {
     if (!check_address(cpu, linear, bytes, access) || !check_alignment(cpu, linear, bytes, access))
         return false;
+    if (!(cpu->efer & EFER_LMA))
+        linear = (uint32_t)linear;
     unsigned in_first = RAM_PAGE_BYTES - (linear & (RAM_PAGE_BYTES - 1));
     *count = bytes > in_first ? 2 : 1;
     if (!place_find(cpu, linear, *count == 2 ? in_first : bytes, access, &place[0]))

@@ -15,13 +15,14 @@
 
 #include <string.h>
 
+/* clang-format off */
 #define V1_FEATURES(F)                                                                                                 \
-    F(FPU)                                                                                                             \
-    F(TSC) F(MSR) F(CX8) F(APIC) F(SEP) F(CMOV) F(CLFLUSH) F(MMX) F(FXSR) F(SSE) F(SSE2) F(SYSCALL) F(NX) F(LM)        \
-        F(RDTSCP) F(X2APIC) F(TSCDEADLINE) F(PREFETCHW) F(RDRAND) F(RDSEED)
+    F(FPU) F(TSC) F(MSR) F(CX8) F(APIC) F(SEP) F(CMOV) F(CLFLUSH) F(MMX) F(FXSR) F(SSE) F(SSE2) F(SYSCALL) F(NX) F(LM) \
+    F(RDTSCP) F(X2APIC) F(TSCDEADLINE) F(PREFETCHW) F(RDRAND) F(RDSEED)
 #define V2_FEATURES(F)                                                                                                 \
     V1_FEATURES(F)                                                                                                     \
     F(SSE3) F(SSSE3) F(SSE41) F(SSE42) F(POPCNT) F(CX16) F(LAHF) F(XSAVE) F(XSAVEOPT) F(SMEP) F(SMAP) F(UMIP)
+/* clang-format on */
 
 #define WORD_0(name) | (ISA_FEATURE_##name < 64 ? 1ull << (ISA_FEATURE_##name % 64) : 0)
 #define WORD_1(name) | (ISA_FEATURE_##name < 64 ? 0 : 1ull << (ISA_FEATURE_##name % 64))

@@ -16,7 +16,7 @@ struct log_options {
 
 static const struct option log_options[] = {
     { "json", 0, NULL, "one JSON object a line: the header, then the records", OPTION_FLAG,
-      offsetof(struct log_options, json), false, NULL },
+      offsetof(struct log_options, json), 0, NULL },
     { 0 },
 };
 static const struct command_line log_line = {

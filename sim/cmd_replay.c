@@ -26,14 +26,13 @@ static const char *const fp_names[] = { "host", "soft", NULL };
 
 #define AT(member) offsetof(struct replay_options, member)
 static const struct option replay_options[] = {
-    { "verify", 0, NULL, "only verify: the guest's console is not shown", OPTION_FLAG, AT(verify), false, NULL },
-    { "to", 0, "CYCLE", "stop there and print the machine's state", OPTION_NUMBER, AT(to), false, NULL },
-    { "kernel", 0, "FILE", "the kernel, if it is no longer where the log says", OPTION_TEXT, AT(kernel), false, NULL },
-    { "initrd", 0, "FILE", "the initrd, likewise", OPTION_TEXT, AT(initrd), false, NULL },
-    { "module", 0, "FILE", "a module, likewise; in the recorded order", OPTION_TEXTS, AT(modules), false, NULL },
-    { "fp", 0, "WAY", "SSE arithmetic by host or soft, with equal results (host)", OPTION_CHOICE, AT(fp), false,
-      fp_names },
-    { "quiet", 'q', NULL, "no status line, no summary", OPTION_FLAG, AT(quiet), false, NULL },
+    { "verify", 0, NULL, "only verify: the guest's console is not shown", OPTION_FLAG, AT(verify), 0, NULL },
+    { "to", 0, "CYCLE", "stop there and print the machine's state", OPTION_NUMBER, AT(to), 1000, NULL },
+    { "kernel", 0, "FILE", "the kernel, if it is no longer where the log says", OPTION_TEXT, AT(kernel), 0, NULL },
+    { "initrd", 0, "FILE", "the initrd, likewise", OPTION_TEXT, AT(initrd), 0, NULL },
+    { "module", 0, "FILE", "a module, likewise; in the recorded order", OPTION_TEXTS, AT(modules), 0, NULL },
+    { "fp", 0, "WAY", "SSE arithmetic by host or soft, with equal results (host)", OPTION_CHOICE, AT(fp), 0, fp_names },
+    { "quiet", 'q', NULL, "no status line, no summary", OPTION_FLAG, AT(quiet), 0, NULL },
     { 0 },
 };
 static const struct command_line replay_line = {

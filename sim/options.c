@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool options_number(const char *text, bool is_size, uint64_t *value)
+bool options_number(const char *text, unsigned unit, uint64_t *value)
 {
     char *end;
     if (!isdigit((unsigned char)*text))
@@ -21,19 +21,17 @@ bool options_number(const char *text, bool is_size, uint64_t *value)
     unsigned long long number = strtoull(text, &end, hexadecimal ? 16 : 10);
     if (errno)
         return false;
-    unsigned shift = 0;
-    if (is_size && *end) {
+    uint64_t factor = 1;
+    if (unit && *end) {
         static const char letters[] = "KMG";
         const char *letter = strchr(letters, toupper((unsigned char)*end));
         if (!letter)
             return false;
-        shift = 10 * (unsigned)(letter - letters + 1);
+        for (const char *at = letters; at <= letter; at++)
+            factor *= unit;
         end++;
     }
-    if (*end || number > UINT64_MAX >> shift)
-        return false;
-    *value = number << shift;
-    return true;
+    return !*end && !__builtin_mul_overflow(number, factor, value);
 }
 
 static void print_help(const struct command_line *line)
@@ -92,8 +90,8 @@ static int store(const struct command_line *line, const struct option *option, v
         list->texts[list->count++] = value;
         return 0;
     case OPTION_NUMBER:
-        if (!options_number(value, option->is_size, &number))
-            return mistake(line, option->is_size ? "not a size (like 256M)" : "not a number", about);
+        if (!options_number(value, option->unit, &number))
+            return mistake(line, option->unit == 1024 ? "not a size (like 256M)" : "not a number", about);
         memcpy(member, &number, sizeof(number));
         return 0;
     case OPTION_CHOICE:
