@@ -183,17 +183,12 @@ HANDLER(wrmsr)
     NEXT;
 }
 
-static bool has_xgetbv1(const struct cpu *cpu)
-{
-    return cpu->model->features[ISA_FEATURE_XGETBV1 / 64] >> (ISA_FEATURE_XGETBV1 % 64) & 1;
-}
-
 HANDLER(xgetbv)
 {
     if (!(cpu->cr4 & CR4_OSXSAVE))
         FAULT(VEC_UD);
     uint32_t index = (uint32_t)cpu->gpr[RCX];
-    if (index > 1 || (index == 1 && !has_xgetbv1(cpu)))
+    if (index > 1 || (index == 1 && !model_has(cpu->model, ISA_FEATURE_XGETBV1)))
         FAULT_CODE(VEC_GP, 0);
     pair_write(cpu, index == 0 ? cpu->xcr0 : cpu->xcr0 & xstate_in_use(cpu));
     NEXT;

@@ -291,11 +291,6 @@ SAVE(xsavec, SAVE_COMPACTED) /* XSAVES too */
 
 /* --- XRSTOR, XRSTORS -------------------------------------------------------------------------------------------- */
 
-static bool has_compaction(const struct cpu *cpu)
-{
-    return cpu->model->features[ISA_FEATURE_XSAVEC / 64] >> (ISA_FEATURE_XSAVEC % 64) & 1;
-}
-
 /*
  * The header: known components only. Standard form: XCOMP_BV and the 8 bytes behind it are zero. Compacted form: what
  * is present has a place, and the rest of the header is zero.
@@ -308,7 +303,7 @@ static bool header_is_valid(const struct cpu *cpu, const uint8_t *area)
     for (unsigned at = AT_XCOMP_BV + 8; at < XSTATE_FIXED_BYTES; at += 8)
         rest |= get(area, at, 8);
     places &= ~COMPACTED;
-    return has_compaction(cpu) && !(places & ~cpu->xcr0) && !(present & ~places) && !rest;
+    return model_has(cpu->model, ISA_FEATURE_XSAVEC) && !(places & ~cpu->xcr0) && !(present & ~places) && !rest;
 }
 
 static const struct op *restore(struct cpu *cpu, const struct op *op, bool must_be_compacted)
