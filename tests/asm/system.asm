@@ -447,6 +447,7 @@ main:
     mov r8, rsp
     sysenter
 .never:
+    NEXT_CHECK
     FAIL
 .sysenter_entry:
     mov r9, rsp
