@@ -258,6 +258,12 @@ static inline uint64_t cpu_rip(const struct cpu *cpu)
  */
 void cpu_run(struct cpu *cpu, uint64_t stop_cycle);
 
+/*
+ * Between these two cycles the engine runs each instruction by itself, without blocks and chains. The guest cannot tell;
+ * tests of the engine and hunts for its defects can. from == to: nowhere.
+ */
+void cpu_single_step(struct cpu *cpu, uint64_t from, uint64_t to);
+
 /* At a boundary: takes INIT, SIPI, NMI, #DB traps or an external interrupt if one is due and admitted. True if something was taken. */
 bool cpu_sample_interrupts(struct cpu *cpu);
 

@@ -18,6 +18,7 @@ struct replay_options {
     const char *kernel, *initrd;
     struct option_list modules;
     uint64_t to;
+    struct option_range single_step;
     unsigned fp;
     bool verify, quiet;
 };
@@ -32,6 +33,8 @@ static const struct option replay_options[] = {
     { "initrd", 0, "FILE", "the initrd, likewise", OPTION_TEXT, AT(initrd), 0, NULL },
     { "module", 0, "FILE", "a module, likewise; in the recorded order", OPTION_TEXTS, AT(modules), 0, NULL },
     { "fp", 0, "WAY", "SSE arithmetic by host or soft, with equal results (host)", OPTION_CHOICE, AT(fp), 0, fp_names },
+    { "single-step", 0, "FROM:TO", "run each instruction by itself between these cycles, with equal results",
+      OPTION_RANGE, AT(single_step), 0, NULL },
     { "quiet", 'q', NULL, "no status line, no summary", OPTION_FLAG, AT(quiet), 0, NULL },
     { 0 },
 };
@@ -153,6 +156,8 @@ static enum status replay_session(const struct replay_options *options, struct l
     struct replayer replayer = { .reader = reader };
     struct session_limits limits = { .max_cycles = UINT64_MAX,
                                      .idle_limit_cycles = UINT64_MAX,
+                                     .step_from = options->single_step.from,
+                                     .step_to = options->single_step.to,
                                      .quiet = options->quiet,
                                      .shows = !options->verify && options->to == UINT64_MAX };
     enum status status = session_open(&session, config, &limits, error);

@@ -22,6 +22,7 @@ struct run_options {
     const char *kernel, *initrd, *cmdline, *cpu, *rtc, *seed, *until, *fail, *expect, *output;
     struct option_list modules;
     uint64_t memory, max_cycles, mark_every, idle_limit;
+    struct option_range single_step;
     unsigned on_reset, entry, fp;
     bool quiet, force;
 };
@@ -41,6 +42,14 @@ static const char *const fp_names[] = { "host", "soft", NULL };
         { "cpu", 0, "MODEL", "x86-64-v1 or x86-64-v2 (x86-64-v2)", OPTION_TEXT, AT(cpu), 0, NULL },                     \
         { "fp",          0,      "WAY", "SSE arithmetic by host or soft, with equal results (host)",                    \
           OPTION_CHOICE, AT(fp), 0,     fp_names },                                                                     \
+        { "single-step",                                                                                                \
+          0,                                                                                                            \
+          "FROM:TO",                                                                                                    \
+          "run each instruction by itself between these cycles, with equal results",                                    \
+          OPTION_RANGE,                                                                                                 \
+          AT(single_step),                                                                                              \
+          0,                                                                                                            \
+          NULL },                                                                                                       \
         { "seed", 0, "N", "source of all entropy (a fresh one)", OPTION_TEXT, AT(seed), 0, NULL },                      \
         { "rtc", 0, "DATE", "YYYY-MM-DD[Thh:mm:ss] at cycle 0, or host (2025-01-01)", OPTION_TEXT, AT(rtc), 0, NULL },  \
         { "max-cycles",   0,    "N", "end there; a cycle is a nanosecond of virtual time", OPTION_NUMBER,               \
@@ -206,6 +215,8 @@ static enum status run_session(const struct run_options *options, const struct s
         .max_cycles = options->max_cycles,
         .until = options->until,
         .fail = options->fail,
+        .step_from = options->single_step.from,
+        .step_to = options->single_step.to,
         .quiet = options->quiet,
         .takes_input = true,
         .shows = true,

@@ -105,7 +105,7 @@ int load_high(const struct loader *loader, const char *what, const struct image 
 /* A descriptor with base 0 and limit 4 GiB or, without G, 67H (SDM vol. 3A, figure 3-8). */
 static uint64_t descriptor(uint32_t attributes)
 {
-    uint64_t limit = attributes & SEG_G ? 0xF000000000FFFFull : 0x67;
+    uint64_t limit = attributes & SEG_G ? 0x000F00000000FFFFull : 0x67;
     return limit | (uint64_t)(attributes & 0xF0FF) << 40;
 }
 

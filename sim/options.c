@@ -34,6 +34,18 @@ bool options_number(const char *text, unsigned unit, uint64_t *value)
     return !*end && !__builtin_mul_overflow(number, factor, value);
 }
 
+static bool parse_range(const char *text, struct option_range *range)
+{
+    char from[32];
+    const char *colon = strchr(text, ':');
+    if (!colon || (size_t)(colon - text) >= sizeof(from))
+        return false;
+    memcpy(from, text, (size_t)(colon - text));
+    from[colon - text] = '\0';
+    return options_number(from, false, &range->from) && options_number(colon + 1, false, &range->to) &&
+           range->from <= range->to;
+}
+
 static void print_help(const struct command_line *line)
 {
     printf("usage: sim %s [options]%s%s\n\n%s\n\noptions:\n", line->command, line->positional ? " " : "",
@@ -76,6 +88,7 @@ static int store(const struct command_line *line, const struct option *option, v
     char *member = (char *)values + option->offset;
     uint64_t number;
     struct option_list *list;
+    struct option_range range;
     switch (option->kind) {
     case OPTION_FLAG:
         memcpy(member, &(bool){ true }, sizeof(bool));
@@ -93,6 +106,11 @@ static int store(const struct command_line *line, const struct option *option, v
         if (!options_number(value, option->unit, &number))
             return mistake(line, option->unit == 1024 ? "not a size (like 256M)" : "not a number", about);
         memcpy(member, &number, sizeof(number));
+        return 0;
+    case OPTION_RANGE:
+        if (!parse_range(value, &range))
+            return mistake(line, "not a range (like 1000:2000)", about);
+        memcpy(member, &range, sizeof(range));
         return 0;
     case OPTION_CHOICE:
         for (unsigned i = 0; option->choices[i]; i++)

@@ -15,6 +15,7 @@ enum option_kind {
     OPTION_TEXT,   /* const char * */
     OPTION_TEXTS,  /* struct option_list; may be repeated */
     OPTION_NUMBER, /* uint64_t, decimal or 0x hexadecimal; K, M, G behind it multiply by powers of its `unit` */
+    OPTION_RANGE,  /* struct option_range: FROM:TO, two numbers, FROM not above TO */
     OPTION_CHOICE, /* unsigned: index into choices */
 };
 
@@ -22,6 +23,10 @@ enum option_kind {
 struct option_list {
     const char *texts[OPTION_TEXTS_MAX];
     unsigned count;
+};
+
+struct option_range {
+    uint64_t from, to;
 };
 
 struct option {

@@ -289,6 +289,7 @@ static enum status session_boot(struct session *session, uint64_t start_cycle, c
                  config->machine.ram_bytes >> 20, strerror(-failure));
         return STATUS_HOST_ERROR;
     }
+    machine_single_step(session->machine, session->limits.step_from, session->limits.step_to);
     struct image modules[SESSION_MODULES_MAX];
     for (unsigned i = 0; i < config->module_count; i++)
         modules[i] = config->modules[i].image;

@@ -43,7 +43,8 @@ struct session_config {
 struct session_limits {
     uint64_t max_cycles; /* UINT64_MAX: none */
     uint64_t idle_limit_cycles;
-    const char *until; /* console texts; NULL: none */
+    uint64_t step_from, step_to; /* between these cycles each instruction runs by itself; equal: nowhere */
+    const char *until;           /* console texts; NULL: none */
     const char *fail;
     bool quiet;
     bool takes_input; /* from standard input */
