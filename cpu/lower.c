@@ -371,6 +371,9 @@ size_t lower_block(const struct cpu *cpu, struct block *block, uint64_t physical
         struct insn *insn = &to.insns[to.count];
         enum decode_status status =
             decode(bytes + at, available - at, mode_code_bits(mode), cpu->model->features, insn);
+        /* The 16th byte is fetched before the length is judged: if it lies in the next page, that page has a say. */
+        if (status == DECODE_TOO_LONG && !whole && available - at == INSN_BYTES_MAX)
+            status = DECODE_MORE;
         if (status == DECODE_MORE) {
             if (to.count > 0)
                 break;
