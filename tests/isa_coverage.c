@@ -94,15 +94,23 @@ static bool run(struct machine *machine)
     return false;
 }
 
+/* The model with the most instructions. */
+static const struct cpu_model *largest_model(void)
+{
+    unsigned last = 0;
+    while (cpu_models()[last + 1])
+        last++;
+    return cpu_models()[last];
+}
+
 static int cover(const char *path)
 {
     char error[IMAGE_ERROR_BYTES];
     struct image_file file;
     struct machine *machine;
-    struct machine_config config = { .ram_bytes = 64u << 20,
-                                     .cpu_model = cpu_model_find("x86-64-v2"),
-                                     .seed = 1,
-                                     .rtc_start_seconds = MACHINE_RTC_DEFAULT };
+    struct machine_config config = {
+        .ram_bytes = 64u << 20, .cpu_model = largest_model(), .seed = 1, .rtc_start_seconds = MACHINE_RTC_DEFAULT
+    };
     struct machine_console console = { drop_byte, NULL };
     if (image_read(&file, "kernel", path, error)) {
         fprintf(stderr, "isa_coverage: %s\n", error);
