@@ -39,13 +39,16 @@ static unsigned code_bits(const struct cpu *cpu)
 static unsigned fetch(struct cpu *cpu, uint8_t bytes[INSN_BYTES_MAX])
 {
     bool wide = code_bits(cpu) == 64;
+    uint64_t start = cpu_rip(cpu) + (wide ? 0 : cpu->segment[CS].base);
     unsigned count = 0;
     while (count < INSN_BYTES_MAX) {
-        uint64_t physical, linear = cpu_rip(cpu) + count + (wide ? 0 : cpu->segment[CS].base);
-        if (!mmu_peek(cpu, wide ? linear : (uint32_t)linear, &physical) ||
-            !ram_read(&cpu->board->ram, physical, &bytes[count], 1))
+        uint64_t physical, linear = wide ? start + count : (uint32_t)(start + count);
+        unsigned part = (unsigned)(RAM_PAGE_BYTES - linear % RAM_PAGE_BYTES);
+        if (part > INSN_BYTES_MAX - count)
+            part = INSN_BYTES_MAX - count;
+        if (!mmu_peek(cpu, linear, &physical) || !ram_read(&cpu->board->ram, physical, &bytes[count], part))
             break;
-        count++;
+        count += part;
     }
     return count;
 }
