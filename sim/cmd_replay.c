@@ -209,7 +209,7 @@ int cmd_replay(int argc, char **argv)
     if (parsed)
         return parsed == OPTIONS_HELP ? STATUS_OK : STATUS_USAGE;
     if (!path)
-        return refuse(STATUS_USAGE, "sim replay", "needs a log");
+        return refuse(STATUS_USAGE, "replay", "needs a log (see sim replay --help)");
     if (image_read(&file, "log", path, error)) {
         fprintf(stderr, "sim: %s\n", error);
         return STATUS_BAD_INPUT;

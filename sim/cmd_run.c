@@ -110,6 +110,15 @@ static bool parse_date(const char *text, uint64_t *seconds)
     return time >= 0 && *seconds <= MACHINE_RTC_MAX;
 }
 
+static enum status refuse_cpu(const char *name)
+{
+    fprintf(stderr, "sim: --cpu: '%s' is none of", name);
+    for (unsigned i = 0; cpu_models()[i]; i++)
+        fprintf(stderr, "%s%s", i ? ", " : " ", cpu_models()[i]->name);
+    fputc('\n', stderr);
+    return STATUS_USAGE;
+}
+
 static enum status take_machine(const struct run_options *options, struct machine_config *machine)
 {
     machine->ram_bytes = options->memory;
@@ -117,7 +126,7 @@ static enum status take_machine(const struct run_options *options, struct machin
     machine->soft_fp = options->fp;
     machine->rtc_start_seconds = MACHINE_RTC_DEFAULT;
     if (!machine->cpu_model)
-        return refuse(STATUS_USAGE, options->cpu, "no such CPU model");
+        return refuse_cpu(options->cpu);
     if (machine->ram_bytes % RAM_PAGE_BYTES || machine->ram_bytes < MACHINE_RAM_MIN ||
         machine->ram_bytes > MACHINE_RAM_MAX)
         return refuse(STATUS_USAGE, "--memory", "must be a multiple of 4K, from 2M to 64G");
@@ -156,7 +165,7 @@ static enum status take_images(const struct run_options *options, struct session
 static enum status take_config(const struct run_options *options, struct session_config *config)
 {
     if (!options->kernel)
-        return refuse(STATUS_USAGE, "--kernel", "is needed");
+        return refuse(STATUS_USAGE, "--kernel", "is needed (see sim run --help)");
     if (options->mark_every == 0)
         return refuse(STATUS_USAGE, "--mark-every", "must be at least 1");
     if (strlen(options->cmdline) > LOG_TEXT_MAX)

@@ -66,6 +66,16 @@ static int mistake(const struct command_line *line, const char *what, const char
     return -EINVAL;
 }
 
+static int wrong_choice(const struct command_line *line, const struct option *option, const char *value,
+                        const char *about)
+{
+    fprintf(stderr, "sim %s: %s: '%s' is none of", line->command, about, value);
+    for (unsigned i = 0; option->choices[i]; i++)
+        fprintf(stderr, "%s%s", i ? ", " : " ", option->choices[i]);
+    fputc('\n', stderr);
+    return -EINVAL;
+}
+
 static const struct option *find_option(const struct command_line *line, const char *name, size_t length)
 {
     for (const struct option *option = line->options; option->name; option++)
@@ -118,14 +128,14 @@ static int store(const struct command_line *line, const struct option *option, v
                 memcpy(member, &i, sizeof(i));
                 return 0;
             }
-        return mistake(line, "no such choice", about);
+        return wrong_choice(line, option, value, about);
     }
     return -EINVAL;
 }
 
 int options_parse(const struct command_line *line, void *values, const char **positional, int argc, char **argv)
 {
-    const char *first_positional = NULL;
+    int positional_count = 0;
     bool options_ended = false;
     for (int i = 1; i < argc; i++) {
         const char *argument = argv[i], *value = NULL;
@@ -135,9 +145,9 @@ int options_parse(const struct command_line *line, void *values, const char **po
             continue;
         }
         if (options_ended || argument[0] != '-' || !argument[1]) {
-            if (!line->positional || first_positional)
+            if (!line->positional || (positional_count && !line->takes_many))
                 return mistake(line, "one argument too many", argument);
-            first_positional = argument;
+            argv[1 + positional_count++] = argv[i]; /* a slot that has been read */
             continue;
         }
         if (strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0) {
@@ -166,6 +176,8 @@ int options_parse(const struct command_line *line, void *values, const char **po
             return error;
     }
     if (positional)
-        *positional = first_positional;
+        *positional = positional_count ? argv[1] : NULL;
+    if (line->takes_many)
+        argv[1 + positional_count] = NULL;
     return 0;
 }
