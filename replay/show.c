@@ -10,8 +10,10 @@
 #include <inttypes.h>
 
 /* Names of bits from 0 up, NULL for those without one. */
-static const char *const flag_names[22] = { "CF", NULL, "PF", NULL, "AF", NULL, "ZF", NULL, "SF", "TF",  "IF",
-                                            "DF", "OF", NULL, NULL, "NT", NULL, "RF", "VM", "AC", "VIF", "VIP" };
+static const char *const flag_names[22] = {
+    [0] = "CF",  [2] = "PF",  [4] = "AF",  [6] = "ZF",  [7] = "SF",  [8] = "TF",   [9] = "IF",   [10] = "DF",
+    [11] = "OF", [14] = "NT", [16] = "RF", [17] = "VM", [18] = "AC", [19] = "VIF", [20] = "VIP", [21] = "ID"
+};
 static const char *const cr0_names[32] = {
     "PE", "MP", "EM", "TS", "ET", "NE", [16] = "WP", [18] = "AM", [29] = "NW", [30] = "CD", [31] = "PG"
 };
@@ -178,18 +180,21 @@ int show_fault(const struct fault *fault, char *out, size_t out_bytes)
     return snprintf(out, out_bytes, "%s%s%s", name, error, address);
 }
 
-void show_shutdown(const struct cpu *cpu, FILE *out)
+void show_shutdown(struct cpu *cpu, FILE *out)
 {
     const struct shutdown_cause *cause = &cpu->shutdown;
-    char text[80];
+    char text[SHOW_INSTRUCTION_BYTES];
     for (unsigned i = 0; i < cause->count; i++) {
         show_fault(&cause->chain[i], text, sizeof(text));
         if (i == 0 && cause->external)
             snprintf(text, sizeof(text), "interrupt %02x", cause->chain[0].vector);
-        fprintf(out, "%s%s", i == 0 ? "" : i == 1 ? "; its delivery met " : ", and then ", text);
+        fprintf(out, "%s%s", i == 0 ? "" : i == 1 ? ", whose delivery met " : ", then ", text);
     }
-    fprintf(out, "\n  at cycle %" PRIu64 ", CS:RIP %04x:%016" PRIx64 ", RSP %016" PRIx64 ", CR3 %016" PRIx64 "\n",
-            cause->cycle, cause->cs, cause->rip, cause->rsp, cpu->cr3);
-    fprintf(out, "  IDTR base %016" PRIx64 ", limit %04x; TR %04x\n", cpu->idtr.base, cpu->idtr.limit,
-            cpu->tr.selector);
+    fprintf(out, "\n  %-13s%" PRIu64 ", CS:RIP %04x:%016" PRIx64 ", RSP %016" PRIx64 ", CR3 %016" PRIx64 "\n",
+            "at cycle", cause->cycle, cause->cs, cause->rip, cause->rsp, cpu->cr3);
+    fprintf(out,
+            "  %-13sbase %016" PRIx64 ", limit %04x; TR %04x; CR0 %08" PRIx64 ", CR4 %08" PRIx64 ", EFER %04" PRIx64,
+            "IDT", cpu->idtr.base, cpu->idtr.limit, cpu->tr.selector, cpu->cr0, cpu->cr4, cpu->efer);
+    show_instruction(cpu, text);
+    fprintf(out, "\n  %-13s%s", "instruction", text);
 }

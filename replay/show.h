@@ -26,8 +26,11 @@ const char *show_vector(unsigned vector);
 /* Vector, error code and address of a fault, for instance "#PF(0002) at ffff888000000000". Returns as snprintf does. */
 int show_fault(const struct fault *fault, char *out, size_t out_bytes);
 
-/* After a triple fault: two lines with the chain of faults and where the vCPU stood. */
-void show_shutdown(const struct cpu *cpu, FILE *out);
+/*
+ * After a triple fault: the chain of faults, then lines of where the vCPU stood, each with a line feed before it, none
+ * behind the last.
+ */
+void show_shutdown(struct cpu *cpu, FILE *out);
 
 /* The vCPU with this number on the board, NULL if there is none. */
 struct cpu *show_find_cpu(const struct board *board, unsigned number);

@@ -3,6 +3,8 @@
  */
 #include "sim/session.h"
 
+#include "replay/show.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -118,6 +120,17 @@ static void print_tallies(const struct session *session)
         fprintf(stderr, "  %-13s%" PRIu64 "\n", "not listed", sum.overflow);
 }
 
+/* What the vCPU that shut down had met; the line it begins on is not ended. */
+static void print_shutdowns(const struct board *board)
+{
+    struct cpu *cpu;
+    for (unsigned i = 0; (cpu = show_find_cpu(board, i)); i++)
+        if (cpu->shutdown.count) {
+            fputs(": ", stderr);
+            show_shutdown(cpu, stderr);
+        }
+}
+
 void session_summary(const struct session *session, const char *log_path)
 {
     if (!session->machine)
@@ -129,6 +142,8 @@ void session_summary(const struct session *session, const char *log_path)
     const struct dialogue *dialogue = &session->dialogue;
     if (!dialogue_done(dialogue))
         fprintf(stderr, "; the dialogue was at line %u", dialogue->steps[dialogue->current].line);
+    if (!session->error && session->reason == LOG_TRIPLE_FAULT)
+        print_shutdowns(machine_board(session->machine));
     fprintf(stderr, "\n  %-13s%" PRIu64 "\n  %-13s%" PRIu64 " (%.6f s of virtual time)\n", "instructions", instructions,
             "cycles", cycles, (double)cycles / 1e9);
     fprintf(stderr, "  %-13s%.2f s, %.1f MIPS\n", "host time", seconds, (double)instructions / 1e6 / (seconds + 1e-9));
