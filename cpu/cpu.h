@@ -181,9 +181,9 @@ struct fault {
     uint8_t reserved[2];
 };
 
-/* What led to shutdown, for people: the events in the order in which they were met; RIP is that of the first. */
+/* What led to shutdown, for people: each event, the fault its delivery met, #DF where that came of it; RIP is that of the first. */
 struct shutdown_cause {
-    struct fault chain[6];
+    struct fault chain[8];
     uint64_t cycle, rip, rsp;
     uint16_t cs;
     uint8_t count;     /* of the chain; 0: no shutdown */

@@ -352,6 +352,8 @@ static void deliver(struct cpu *cpu, struct event event)
             board_request_stop(cpu->board, BOARD_TRIPLE_FAULT, 0);
             break;
         }
+        if (next.fault.vector == VEC_DF)
+            cause_add(&cause, &next.fault);
         event = next;
     }
     cpu->pending_db &=

@@ -188,7 +188,7 @@ void show_shutdown(struct cpu *cpu, FILE *out)
         show_fault(&cause->chain[i], text, sizeof(text));
         if (i == 0 && cause->external)
             snprintf(text, sizeof(text), "interrupt %02x", cause->chain[0].vector);
-        fprintf(out, "%s%s", i == 0 ? "" : i == 1 ? ", whose delivery met " : ", then ", text);
+        fprintf(out, "%s%s", i == 0 ? "" : cause->chain[i].vector == VEC_DF ? ", " : " -> ", text);
     }
     fprintf(out, "\n  %-13s%" PRIu64 ", CS:RIP %04x:%016" PRIx64 ", RSP %016" PRIx64 ", CR3 %016" PRIx64 "\n",
             "at cycle", cause->cycle, cause->cs, cause->rip, cause->rsp, cpu->cr3);

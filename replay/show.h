@@ -27,8 +27,8 @@ const char *show_vector(unsigned vector);
 int show_fault(const struct fault *fault, char *out, size_t out_bytes);
 
 /*
- * After a triple fault: the chain of faults, then lines of where the vCPU stood, each with a line feed before it, none
- * behind the last.
+ * After a triple fault: the chain of faults ("a -> b": the delivery of a met b), then lines of where the vCPU stood,
+ * each with a line feed before it, none behind the last.
  */
 void show_shutdown(struct cpu *cpu, FILE *out);
 
