@@ -180,21 +180,32 @@ int show_fault(const struct fault *fault, char *out, size_t out_bytes)
     return snprintf(out, out_bytes, "%s%s%s", name, error, address);
 }
 
-void show_shutdown(struct cpu *cpu, FILE *out)
+static void show_shutdown(struct cpu *cpu, const char *title, FILE *out)
 {
     const struct shutdown_cause *cause = &cpu->shutdown;
     char text[SHOW_INSTRUCTION_BYTES];
+    fputs(title, out);
     for (unsigned i = 0; i < cause->count; i++) {
         show_fault(&cause->chain[i], text, sizeof(text));
         if (i == 0 && cause->external)
             snprintf(text, sizeof(text), "interrupt %02x", cause->chain[0].vector);
         fprintf(out, "%s%s", i == 0 ? "" : cause->chain[i].vector == VEC_DF ? ", " : " -> ", text);
     }
-    fprintf(out, "\n  %-13s%" PRIu64 ", CS:RIP %04x:%016" PRIx64 ", RSP %016" PRIx64 ", CR3 %016" PRIx64 "\n",
-            "at cycle", cause->cycle, cause->cs, cause->rip, cause->rsp, cpu->cr3);
-    fprintf(out,
-            "  %-13sbase %016" PRIx64 ", limit %04x; TR %04x; CR0 %08" PRIx64 ", CR4 %08" PRIx64 ", EFER %04" PRIx64,
-            "IDT", cpu->idtr.base, cpu->idtr.limit, cpu->tr.selector, cpu->cr0, cpu->cr4, cpu->efer);
     show_instruction(cpu, text);
-    fprintf(out, "\n  %-13s%s", "instruction", text);
+    fprintf(out, "\n  %-13s%s\n", "instruction", text);
+    fprintf(out, "  %-13s%" PRIu64 ", CPL %u, CS %04x, RSP %016" PRIx64 ", RFLAGS %08" PRIx64 "\n", "at cycle",
+            cause->cycle, cpu->cpl, cause->cs, cause->rsp, cpu->rflags);
+    fprintf(out,
+            "  %-13sCR0 %08" PRIx64 ", CR2 %016" PRIx64 ", CR3 %016" PRIx64 ", CR4 %08" PRIx64 ", EFER %04" PRIx64 "\n",
+            "control", cpu->cr0, cpu->cr2, cpu->cr3, cpu->cr4, cpu->efer);
+    fprintf(out, "  %-13sIDT %016" PRIx64 " limit %04x, GDT %016" PRIx64 " limit %04x, TR %04x\n", "tables",
+            cpu->idtr.base, cpu->idtr.limit, cpu->gdtr.base, cpu->gdtr.limit, cpu->tr.selector);
+}
+
+void show_shutdowns(const struct board *board, const char *title, FILE *out)
+{
+    struct cpu *cpu;
+    for (unsigned i = 0; (cpu = show_find_cpu(board, i)); i++)
+        if (cpu->shutdown.count)
+            show_shutdown(cpu, title, out);
 }

@@ -27,10 +27,10 @@ const char *show_vector(unsigned vector);
 int show_fault(const struct fault *fault, char *out, size_t out_bytes);
 
 /*
- * After a triple fault: the chain of faults ("a -> b": the delivery of a met b), then lines of where the vCPU stood,
- * each with a line feed before it, none behind the last.
+ * For each vCPU that a triple fault has shut down: the title and the chain of faults ("a -> b": the delivery of a met
+ * b), then lines of where it stood.
  */
-void show_shutdown(struct cpu *cpu, FILE *out);
+void show_shutdowns(const struct board *board, const char *title, FILE *out);
 
 /* The vCPU with this number on the board, NULL if there is none. */
 struct cpu *show_find_cpu(const struct board *board, unsigned number);

@@ -176,6 +176,8 @@ static uint64_t session_stop_cycle(const struct session *session)
         stop = earlier(stop, session->recorder.next_mark);
     if (session->console.input_open || session->console.queue_count)
         stop = earlier(stop, session->next_poll > now ? session->next_poll : now + POLL_CYCLES);
+    if (now < session->step_from)
+        stop = earlier(stop, session->step_from);
     return stop;
 }
 
@@ -355,6 +357,19 @@ static void session_request(struct session *session)
     session_end(session, reasons[request], code);
 }
 
+/* Runs up to the cycle, or singly through as much of it as is to be stepped. */
+static enum machine_stop session_advance(struct session *session, uint64_t stop_cycle)
+{
+    struct machine *machine = session->machine;
+    enum machine_stop stop = MACHINE_STOPPED;
+    uint64_t now = machine_now(machine);
+    if (now < session->step_from || now >= session->step_to)
+        return machine_run(machine, stop_cycle);
+    for (; stop == MACHINE_STOPPED && now < stop_cycle && now < session->step_to; now = machine_now(machine))
+        stop = machine_run(machine, now + 1);
+    return stop;
+}
+
 /* --- from beginning to end --- */
 
 enum status session_open(struct session *session, const struct session_config *config,
@@ -404,7 +419,7 @@ void session_run(struct session *session)
         session_boundary(session);
         if (session->ended)
             break;
-        switch (machine_run(session->machine, session_stop_cycle(session))) {
+        switch (session_advance(session, session_stop_cycle(session))) {
         case MACHINE_STOPPED:
             break;
         case MACHINE_HALTED:

@@ -52,7 +52,7 @@ static void print_why(const struct session *session)
         fputs("the guest reset the machine", stderr);
         break;
     case LOG_TRIPLE_FAULT:
-        fputs("triple fault", stderr);
+        fputs("the guest ended in a triple fault", stderr);
         break;
     case LOG_DEBUG_EXIT:
         fprintf(stderr, "the guest wrote %" PRIu64 " to the debug-exit port", session->code);
@@ -120,30 +120,19 @@ static void print_tallies(const struct session *session)
         fprintf(stderr, "  %-13s%" PRIu64 "\n", "not listed", sum.overflow);
 }
 
-/* What the vCPU that shut down had met; the line it begins on is not ended. */
-static void print_shutdowns(const struct board *board)
-{
-    struct cpu *cpu;
-    for (unsigned i = 0; (cpu = show_find_cpu(board, i)); i++)
-        if (cpu->shutdown.count) {
-            fputs(": ", stderr);
-            show_shutdown(cpu, stderr);
-        }
-}
-
 void session_summary(const struct session *session, const char *log_path)
 {
     if (!session->machine)
         return;
     uint64_t cycles = machine_now(session->machine), instructions = session_instructions(session);
     double seconds = (double)session->host_ns / 1e9;
+    if (!session->error && session->reason == LOG_TRIPLE_FAULT)
+        show_shutdowns(machine_board(session->machine), "sim: triple fault: ", stderr);
     fputs("sim: ", stderr);
     print_why(session);
     const struct dialogue *dialogue = &session->dialogue;
     if (!dialogue_done(dialogue))
         fprintf(stderr, "; the dialogue was at line %u", dialogue->steps[dialogue->current].line);
-    if (!session->error && session->reason == LOG_TRIPLE_FAULT)
-        print_shutdowns(machine_board(session->machine));
     fprintf(stderr, "\n  %-13s%" PRIu64 "\n  %-13s%" PRIu64 " (%.6f s of virtual time)\n", "instructions", instructions,
             "cycles", cycles, (double)cycles / 1e9);
     fprintf(stderr, "  %-13s%.2f s, %.1f MIPS\n", "host time", seconds, (double)instructions / 1e6 / (seconds + 1e-9));

@@ -379,10 +379,10 @@ static void test_shutdown(void **state)
     assert_int_equal(machine_run(side.session.machine, 1000), MACHINE_REQUEST);
     assert_int_equal(machine_board(side.session.machine)->request, BOARD_TRIPLE_FAULT);
     FILE *out = fmemopen(text, sizeof(text), "w");
-    show_shutdown(cpu, out);
+    show_shutdowns(machine_board(side.session.machine), "", out);
     fclose(out);
     assert_non_null(strstr(text, "#UD -> #GP(0033) -> #GP(006b), #DF(0000) -> #GP(0043)\n"));
-    assert_non_null(strstr(text, "RIP 0010:0000000000100001"));
+    assert_non_null(strstr(text, "instruction  0000000000100001  0f 0b"));
     assert_non_null(strstr(text, "ud2"));
     session_close(&side.session);
 }
