@@ -368,10 +368,12 @@ void cpu_run(struct cpu *cpu, uint64_t stop_cycle)
         if (cpu->cycle >= clock->next_cycles || cpu->cycle >= stop_cycle)
             break;
         cpu->deadline = deadline;
-        if (cpu->mode & MODE_STEP || cpu->shadow || cpu->rflags & FLAG_RF)
+        if (cpu->mode & MODE_STEP || cpu->shadow) {
             run_single(cpu);
-        else
+        } else {
+            cpu->rflags &= ~(uint64_t)FLAG_RF; /* for one instruction, and where there are no breakpoints for nothing */
             run_blocks(cpu);
+        }
         if (wants_sampling(cpu))
             break;
     }

@@ -100,14 +100,22 @@ const struct difftest_explanation difftest_explanations[] = {
     { "kernel-present",
       "a page fault above the canonical lower half: the host's kernel reports P=1 whatever its tables say", false,
       false },
+    { "env-pieces", "x87 and FXSAVE images: which byte of the image CR2 names, when it crosses into a bad page", false,
+      false },
+    { "fxsave-alignment", "FXSAVE, FXRSTOR misaligned: #AC, #SS or #GP, which the manual leaves to the processor",
+      false, false },
+    { "fip-48", "FIP and FDP loaded from an image: processors keep 48 bits", false, false },
+    { "enter-levels", "ENTER that faults after several levels: processors have pushed some of them already", false,
+      false },
+    { "mask-zero", "MASKMOV: whether bytes that are not selected can fault is the processor's choice", false, false },
+    { "mmx-store", "an MMX store that faults has already set TOP to 0", true, false },
+    { "movbe-alignment", "MOVBE of 8 bytes is not checked for alignment", true, false },
     { "approximation", "RCP and RSQRT: ours is one documented definition, processors differ within 1.5 * 2^-12", false,
       false },
     { "transcendental", "x87 transcendentals: ours is one documented definition; the last bits, C1 and PE may differ",
       false, false },
 };
 const unsigned difftest_explanation_count = sizeof(difftest_explanations) / sizeof(difftest_explanations[0]);
-enum { KERNEL_PRESENT, APPROXIMATION, TRANSCENDENTAL };
-
 struct context {
     const struct difftest_case *test;
     const char *mnemonic;
@@ -124,9 +132,86 @@ static bool mnemonic_is(const struct context *c, const char *const *names)
 
 static bool forgive_kernel_present(struct context *c)
 {
-    if (c->reference->vector != VEC_PF || c->sim->vector != VEC_PF || c->reference->cr2 >> 47 == 0)
+    if (c->reference->vector != VEC_PF || c->sim->vector != VEC_PF || c->reference->cr2 < 0x7FFFFFFFF000u)
         return false;
     c->sim->error |= c->reference->error & PF_P;
+    return true;
+}
+
+static bool forgive_env_pieces(struct context *c)
+{
+    static const char *const names[] = { "FLDENV", "FNSTENV", "FNSAVE", "FRSTOR", "FXSAVE", "FXRSTOR", NULL };
+    if (!mnemonic_is(c, names) || c->reference->vector != VEC_PF || c->sim->vector != VEC_PF)
+        return false;
+    if (c->reference->cr2 - c->sim->cr2 < 512) {
+        c->sim->cr2 = c->reference->cr2;
+        /* What lay in the good page is written already, or not. */
+        c->sim->data_changed = c->reference->data_changed;
+        memcpy(c->sim->data, c->reference->data, sizeof(c->sim->data));
+    }
+    return true;
+}
+
+static bool forgive_fxsave_alignment(struct context *c)
+{
+    static const char *const names[] = { "FXSAVE", "FXRSTOR", NULL };
+    unsigned a = c->reference->vector, b = c->sim->vector;
+    if (!mnemonic_is(c, names) || (a != VEC_AC && a != VEC_SS) || b != VEC_GP)
+        return false;
+    c->sim->vector = c->reference->vector;
+    return true;
+}
+
+static bool forgive_fip_48(struct context *c)
+{
+    static const char *const names[] = { "FXRSTOR", "FLDENV", "FRSTOR", NULL };
+    struct x87 *a = &c->reference->state.x87, *b = &c->sim->state.x87;
+    if (!mnemonic_is(c, names))
+        return false;
+    if ((a->fip ^ b->fip) << 16 == 0)
+        b->fip = a->fip;
+    if ((a->fdp ^ b->fdp) << 16 == 0)
+        b->fdp = a->fdp;
+    return true;
+}
+
+static bool forgive_enter_levels(struct context *c)
+{
+    if (strcmp(c->mnemonic, "ENTER") != 0 || c->reference->vector != c->sim->vector || c->sim->data_changed ||
+        c->sim->vector == VEC_BP || c->sim->vector == VEC_DB)
+        return false;
+    c->reference->data_changed = false;
+    return true;
+}
+
+static bool forgive_mask_zero(struct context *c)
+{
+    static const char *const names[] = { "MASKMOVQ", "MASKMOVDQU", "VMASKMOVDQU", NULL };
+    if (!mnemonic_is(c, names) || c->reference->vector == c->sim->vector || c->sim->data_changed)
+        return false;
+    if (c->reference->vector != VEC_PF && c->reference->vector != VEC_GP && c->reference->vector != VEC_AC)
+        return false;
+    memcpy(c->sim, c->reference, sizeof(*c->sim));
+    return true;
+}
+
+static bool forgive_mmx_store(struct context *c)
+{
+    unsigned vector = c->sim->vector;
+    if (c->test->row->isa_class != ISA_CLASS_MMX && c->test->row->isa_class != ISA_CLASS_SSE_MMX)
+        return false;
+    if ((vector != VEC_PF && vector != VEC_GP && vector != VEC_SS && vector != VEC_AC) ||
+        c->reference->state.x87.fsw & 0x3800)
+        return false;
+    c->sim->state.x87.fsw &= (uint16_t)~0x3800u;
+    return true;
+}
+
+static bool forgive_movbe_alignment(struct context *c)
+{
+    if (strcmp(c->mnemonic, "MOVBE") != 0 || c->sim->vector != VEC_AC)
+        return false;
+    memcpy(c->sim, c->reference, sizeof(*c->sim));
     return true;
 }
 
@@ -158,6 +243,20 @@ static bool forgive_approximation(struct context *c)
     return true;
 }
 
+/* Distance of two normal numbers of one sign in units of the last place; across a power of two, in those of the
+ * smaller. */
+static uint64_t ulps(const struct x87_register *a, const struct x87_register *b)
+{
+    if (a->exponent == b->exponent)
+        return a->mantissa > b->mantissa ? a->mantissa - b->mantissa : b->mantissa - a->mantissa;
+    const struct x87_register *larger = (a->exponent & 0x7FFF) > (b->exponent & 0x7FFF) ? a : b,
+                              *smaller = larger == a ? b : a;
+    if (larger->exponent - smaller->exponent != 1)
+        return UINT64_MAX;
+    uint64_t above = larger->mantissa - 0x8000000000000000u, below = 0 - smaller->mantissa;
+    return above > 16 || below > 16 ? UINT64_MAX : 2 * above + below;
+}
+
 static bool forgive_transcendental(struct context *c)
 {
     static const char *const names[] = {
@@ -166,17 +265,18 @@ static bool forgive_transcendental(struct context *c)
     struct x87 *a = &c->reference->state.x87, *b = &c->sim->state.x87;
     if (!mnemonic_is(c, names))
         return false;
-    for (unsigned i = 0; i < 8; i++) {
-        uint64_t difference = a->r[i].mantissa - b->r[i].mantissa;
-        if (difference + 4 <= 8 && a->r[i].exponent == b->r[i].exponent)
-            b->r[i].mantissa = a->r[i].mantissa;
-    }
+    for (unsigned i = 0; i < 8; i++)
+        if (ulps(&a->r[i], &b->r[i]) <= 4)
+            b->r[i] = a->r[i];
     b->fsw = (uint16_t)((b->fsw & ~0x220) | (a->fsw & 0x220));
     return true;
 }
 
 typedef bool forgive_fn(struct context *c);
-static forgive_fn *const forgive[] = { forgive_kernel_present, forgive_approximation, forgive_transcendental };
+static forgive_fn *const forgive[] = { forgive_kernel_present, forgive_env_pieces,      forgive_fxsave_alignment,
+                                       forgive_fip_48,         forgive_enter_levels,    forgive_mask_zero,
+                                       forgive_mmx_store,      forgive_movbe_alignment, forgive_approximation,
+                                       forgive_transcendental };
 
 /* TF is the test's own. */
 #define FLAGS_COMPARED (~(uint64_t)(FLAG_TF))

@@ -86,6 +86,7 @@ static void build_system(struct difftest_sim *sim)
     poke(sim, AT_GDT + (USER_SS & ~7), 0x00CFF3000000FFFF);
     poke(sim, AT_GDT + (USER_CS & ~7), 0x00AFFB000000FFFF);
     poke(sim, AT_TSS + 4, KERNEL_BASE + AT_STACK_END);
+    poke(sim, AT_TSS + 0x60, 0x0068ull << 48); /* no I/O bitmap: it would begin behind the limit */
     for (unsigned vector = 0; vector < 32; vector++) {
         uint64_t handler = KERNEL_BASE + AT_HANDLERS + 16 * vector;
         uint64_t access = vector == VEC_BP || vector == VEC_OF ? 0xEE00 : 0x8E00;
