@@ -167,7 +167,7 @@ static struct block *scratch_block(struct cpu *cpu, uint64_t linear, uint64_t ph
     uint32_t mode = (cpu->mode & ~(uint32_t)MODE_STEP) | MODE_SINGLE;
     if (first > 0) {
         code_read(cpu, physical, bytes, first);
-        if (lower_block(cpu, block, physical, mode, bytes, first, first == INSN_BYTES_MAX))
+        if (lower_block(cpu, block, physical, mode, bytes, first, in_page > INSN_BYTES_MAX && first == INSN_BYTES_MAX))
             return block;
     }
     if (first == limit_bytes) { /* the instruction reaches over the limit */

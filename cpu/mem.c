@@ -31,12 +31,14 @@ static bool check_address(struct cpu *cpu, uint64_t linear, unsigned bytes, unsi
     return true;
 }
 
-/* #AC (SDM vol. 3A, 6.15): data accesses of CPL 3 under CR0.AM and RFLAGS.AC. */
+/* #AC (SDM vol. 3A, 6.15): data accesses of CPL 3 under CR0.AM and RFLAGS.AC. An 80-bit real wants 8 bytes. 16 bytes
+ * are never checked here: what wants them aligned raises #GP, and processors let the unaligned moves pass. */
 static bool check_alignment(struct cpu *cpu, uint64_t linear, unsigned bytes, unsigned access)
 {
     bool active =
         cpu->cpl == 3 && cpu->cr0 & CR0_AM && cpu->rflags & FLAG_AC && !(access & (ACCESS_SYSTEM | ACCESS_EXECUTE));
-    if (active && (bytes & (bytes - 1)) == 0 && bytes <= 16 && linear & (bytes - 1))
+    unsigned alignment = bytes == 10 ? 8 : bytes;
+    if (active && alignment <= 8 && (alignment & (alignment - 1)) == 0 && linear & (alignment - 1))
         return fault_raise(cpu, VEC_AC, true, 0);
     return true;
 }
