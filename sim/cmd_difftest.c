@@ -254,8 +254,10 @@ static void run_form(struct job *job, unsigned row)
             struct difftest_case *test = &job->tests[made];
             if (!difftest_make_insn(&job->random, &isa_rows[row], job->features, illegal, test)) {
                 form->unmade++;
-                if (form->unmade > 64 + 4 * job->options->count)
+                if (form->unmade > 64 + 4 * job->options->count) {
+                    form->done = true; /* it has no encoding of its own in 64-bit mode */
                     return;
+                }
                 continue;
             }
             for (unsigned i = 1; i < states; i++)
@@ -339,7 +341,7 @@ static void add_up(const struct difftest_options *options, const struct shared *
     memset(totals, 0, sizeof(*totals));
     for (unsigned row = 0; row < ISA_ROW_COUNT; row++) {
         const struct form_result *form = &shared->forms[row];
-        if (!form->begun)
+        if (!form->begun || (form->done && !form->tried))
             continue;
         totals->forms++;
         totals->tried += form->tried;
