@@ -151,8 +151,10 @@ void tlb_flush(struct cpu *cpu)
 {
     struct tlb_set *set = cpu->engine->tlbs;
     for (unsigned i = 0; i < TLB_ROOTS; i++)
-        if (set->roots[i].used)
+        if (set->roots[i].used) {
             root_clear(&set->roots[i]);
+            set->roots[i].used = &set->roots[i] == set->current; /* the others need no clearing next time */
+        }
     uint64_t pages = cpu->board->ram.size_bytes / RAM_PAGE_BYTES;
     for (uint64_t page = 0; page < pages; page++)
         if (set->tables[page].level)
