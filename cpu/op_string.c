@@ -195,6 +195,14 @@ static inline bool repeat_always(const struct cpu *cpu, const struct op *op)
     return true;
 }
 
+/* A breakpoint on the instruction hits before its first iteration only: RF stays set until the last (SDM vol. 3B,
+ * 18.3.1.1). */
+static inline void string_unfinished(struct cpu *cpu)
+{
+    if (cpu->mode & MODE_STEP)
+        cpu->rflags |= FLAG_RF;
+}
+
 #define STRING_ANY(w, name, once, chunk, repeat)                                                                       \
     static OP(name##_any##w)                                                                                           \
     {                                                                                                                  \
@@ -215,6 +223,7 @@ static inline bool repeat_always(const struct cpu *cpu, const struct op *op)
                 NEXT;                                                                                                  \
             if (cpu->cycle >= cpu->deadline || cpu->mode & MODE_STEP) {                                                \
                 cpu->gpr[GPR_RIP] += op_at(op);                                                                        \
+                string_unfinished(cpu);                                                                                \
                 LEAVE;                                                                                                 \
             }                                                                                                          \
             cpu->cycle++;                                                                                              \
