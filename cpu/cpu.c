@@ -53,6 +53,7 @@ const struct field cpu_fields[] = {
     ARRAY(reserved_state),
     CACHED(fault), CACHED(board), CACHED(lapic), CACHED(model), CACHED(mode), CACHED(id),
     CACHED(host_mxcsr), CACHED(fp_soft), CACHED(fp_soft_now), CACHED(reserved_cache),
+    CACHED(shutdown),
 };
 /* clang-format on */
 const unsigned cpu_field_count = FIELD_COUNT(cpu_fields);

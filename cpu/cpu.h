@@ -181,6 +181,16 @@ struct fault {
     uint8_t reserved[2];
 };
 
+/* What led to shutdown, for people: each event, the fault its delivery met, #DF where that came of it; RIP is that of the first. */
+struct shutdown_cause {
+    struct fault chain[8];
+    uint64_t cycle, rip, rsp;
+    uint16_t cs;
+    uint8_t count;     /* of the chain; 0: no shutdown */
+    uint8_t external;  /* the first is an interrupt or NMI */
+    uint8_t reserved[4];
+};
+
 struct cpu {
     /* --- state, hot part --- */
     uint64_t gpr[GPR_SLOTS];        /* slot GPR_RIP: see cpu_rip(); slot GPR_ZERO: always 0 */
@@ -231,6 +241,7 @@ struct cpu {
     uint8_t fp_soft;                /* --fp soft: SSE arithmetic never uses the host's (cpu/simd.h) */
     uint8_t fp_soft_now;            /* cache: ... or cannot now, because an exception is unmasked */
     uint8_t reserved_cache[2];
+    struct shutdown_cause shutdown; /* cache: only told to people */
 };
 
 extern const struct field cpu_fields[];

@@ -167,7 +167,7 @@ static struct block *scratch_block(struct cpu *cpu, uint64_t linear, uint64_t ph
     uint32_t mode = (cpu->mode & ~(uint32_t)MODE_STEP) | MODE_SINGLE;
     if (first > 0) {
         code_read(cpu, physical, bytes, first);
-        if (lower_block(cpu, block, physical, mode, bytes, first, first == INSN_BYTES_MAX))
+        if (lower_block(cpu, block, physical, mode, bytes, first, in_page > INSN_BYTES_MAX && first == INSN_BYTES_MAX))
             return block;
     }
     if (first == limit_bytes) { /* the instruction reaches over the limit */
@@ -272,6 +272,7 @@ static void run_single(struct cpu *cpu)
     if (rf || !(cpu->mode & MODE_STEP) || !debug_match_execute(cpu, code_linear(cpu, cpu->gpr[GPR_RIP])))
         block = block_at_rip(cpu, cpu->mode | MODE_SINGLE, &cached);
     if (block) {
+        cpu->rflags &= ~(uint64_t)FLAG_RF; /* it is for one instruction; a fault pushes it set anyway */
         cpu->cycle += block->cycles;
         cpu->retired += block->insns;
         cpu->deadline = 0; /* nothing follows: neither a block nor a REP iteration */
@@ -281,8 +282,6 @@ static void run_single(struct cpu *cpu)
     }
     engine->chain_from = NULL;
     if (engine->outcome != ENGINE_FAULT) {
-        if (rf)
-            cpu->rflags &= ~(uint64_t)FLAG_RF;
         if (tf && engine->outcome == ENGINE_BOUNDARY)
             cpu->pending_db |= PENDING_DB_STEP;
     }
@@ -354,7 +353,7 @@ void cpu_single_step(struct cpu *cpu, uint64_t from, uint64_t to)
 static bool steps_singly(const struct cpu *cpu, uint64_t *deadline)
 {
     const struct engine *engine = cpu->engine;
-    if (cpu->mode & MODE_STEP || cpu->shadow || cpu->rflags & FLAG_RF)
+    if (cpu->mode & MODE_STEP || cpu->shadow)
         return true;
     if (cpu->cycle >= engine->step_to)
         return false;
@@ -391,10 +390,12 @@ void cpu_run(struct cpu *cpu, uint64_t stop_cycle)
             break;
         bool single = steps_singly(cpu, &deadline);
         cpu->deadline = deadline;
-        if (single)
+        if (single) {
             run_single(cpu);
-        else
+        } else {
+            cpu->rflags &= ~(uint64_t)FLAG_RF; /* for one instruction, and where there are no breakpoints for nothing */
             run_blocks(cpu);
+        }
         if (wants_sampling(cpu))
             break;
     }

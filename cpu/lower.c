@@ -6,6 +6,7 @@
  * vol. 2A, 2.4 and 2.5; vol. 3A, 5.9).
  */
 #include "cpu/block.h"
+#include "cpu/fused.h"
 #include "cpu/handler.h"
 #include "cpu/insn.h"
 #include "cpu/model.h"
@@ -194,11 +195,11 @@ static int shape_of(const struct insn *insn)
     return memory0 ? SHAPE_MR : memory1 ? SHAPE_RM : SHAPE_RR;
 }
 
-static op_fn *handler_of(const struct insn *insn, const struct op *op, bool flags_dead)
+static op_fn *handler_of(const struct insn *insn, const struct op *op, bool generic, bool flags_dead)
 {
     const struct handlers *handlers = insn->row->handlers;
     unsigned width = op->form & 3;
-    int shape = op->flags & OP_SEGMENTED ? -1 : shape_of(insn);
+    int shape = generic || op->flags & OP_SEGMENTED ? -1 : shape_of(insn);
     if (shape >= 0) {
         if (flags_dead && handlers->dead && handlers->dead[shape][width])
             return handlers->dead[shape][width];
@@ -208,11 +209,40 @@ static op_fn *handler_of(const struct insn *insn, const struct op *op, bool flag
     return handlers->by_width[width] ? handlers->by_width[width] : handlers->any;
 }
 
+extern const struct handlers handlers_nop, handlers_cmp, handlers_test, handlers_shl, handlers_shr, handlers_sar,
+    handlers_rol, handlers_ror, handlers_shld, handlers_shrd;
+
+/* True if the instruction has an operand in memory that it accesses: LEA has one without a size, hints do not look at
+ * theirs. */
+static bool accesses_memory(const struct insn *insn)
+{
+    if (!insn->has_memory || insn->row->handlers == &handlers_nop)
+        return false;
+    for (unsigned i = 0; i < insn->operand_count; i++)
+        if (insn->operand[i].kind == OPERAND_MEMORY && insn->operand[i].bytes == 0)
+            return false;
+    return true;
+}
+
 /* True if the op can neither fault nor end its block early, so that nobody looks at the flags inside of it. */
 static bool cannot_leave(const struct insn *insn)
 {
     const struct isa_row *row = insn->row;
-    return row->attributes & ISA_PURE && !insn->has_memory;
+    return (row->attributes & ISA_PURE || row->handlers == &handlers_nop) && !accesses_memory(insn);
+}
+
+/* The flags an instruction reads. A shift reads what it writes only because a count of 0 keeps it; a known count needs
+ * no such care. */
+static uint32_t flags_read_by(const struct insn *insn)
+{
+    const struct isa_row *row = insn->row;
+    const struct handlers *handlers = row->handlers;
+    bool shift = handlers == &handlers_shl || handlers == &handlers_shr || handlers == &handlers_sar ||
+                 handlers == &handlers_rol || handlers == &handlers_ror || handlers == &handlers_shld ||
+                 handlers == &handlers_shrd;
+    unsigned mask = insn->operand_bits == 64 ? 63 : 31;
+    bool known = operand_is(insn, insn->operand_count - 1u, OPERAND_IMMEDIATE) && insn->immediate & mask;
+    return shift && known ? row->flags_read & ~row->flags_written : row->flags_read;
 }
 
 /* --- blocks --- */
@@ -224,6 +254,7 @@ struct lowering {
     unsigned count;
     struct insn insns[BLOCK_INSNS_MAX];
     bool raised[BLOCK_INSNS_MAX];
+    bool fused; /* the last two instructions are one op */
 };
 
 /* Fills the next op; true if the block must end behind it. */
@@ -267,12 +298,35 @@ static void choose_handlers(struct lowering *to)
         }
         const struct isa_row *row = insn->row;
         bool dead = row->flags_written && !(row->flags_written & live);
-        to->block->ops[i].run = handler_of(insn, &to->block->ops[i], dead);
-        if (cannot_leave(insn))
-            live = (live & ~(row->flags_written & ~row->flags_read)) | row->flags_read;
-        else
-            live = FLAGS_STATUS;
+        to->block->ops[i].run = handler_of(insn, &to->block->ops[i], to->cpu->engine->generic, dead);
+        uint32_t read = flags_read_by(insn);
+        live = cannot_leave(insn) ? (live & ~row->flags_written) | read : FLAGS_STATUS;
     }
+}
+
+/* Fuses a compare with the conditional jump that ends the block, if there is a handler for the pair. */
+static void fuse_branch(struct lowering *to)
+{
+    if (to->count < 2 || (to->mode & MODE_CODE_MASK) != MODE_CODE64 || to->raised[to->count - 1])
+        return;
+    const struct insn *first = &to->insns[to->count - 2], *jump = &to->insns[to->count - 1];
+    struct op *op = &to->block->ops[to->count - 2];
+    bool test = first->row->handlers == &handlers_test;
+    bool jcc =
+        jump->row->attributes & ISA_BRANCH && jump->row->operand[0].source == FROM_RELATIVE && jump->row->flags_read;
+    int shape = shape_of(first);
+    if ((!test && first->row->handlers != &handlers_cmp) || !jcc || jump->opcode >> 4 == 14 || shape < 0)
+        return;
+    unsigned length = first->length + jump->length;
+    op_fn *handler = fused_handler(test, (enum shape)shape, op->form & 3, jump->opcode & 15);
+    if (!handler || length > 15)
+        return;
+    if (shape == SHAPE_RI)
+        op->disp = (int32_t)op->imm; /* immediates of CMP and TEST have 32 bits at most */
+    op->imm = to->block->ops[to->count - 1].imm;
+    op->at_length = (uint16_t)(op_at(op) << 4 | length);
+    op->run = handler;
+    to->fused = true;
 }
 
 /* Appends the end op where the last instruction is no branch, and the chains. Returns the block's size in bytes. */
@@ -281,7 +335,7 @@ static size_t finish_block(struct lowering *to, unsigned end)
     struct block *block = to->block;
     const struct insn *last = &to->insns[to->count - 1];
     bool raised = to->raised[to->count - 1];
-    unsigned ops = to->count;
+    unsigned ops = to->count - to->fused;
     if (raised || !(last->row->attributes & ISA_BRANCH)) {
         bool leaves = !raised && last->row->attributes & ISA_ENDS;
         block->ops[ops++] =
@@ -293,8 +347,10 @@ static size_t finish_block(struct lowering *to, unsigned end)
     for (unsigned i = to->count; i-- > 0;) {
         const struct isa_row *row = to->insns[i].row;
         cycles += to->raised[i] || !row ? 1 : row->cost;
-        block->ops[i].left = (uint8_t)cycles;
-        block->ops[i].insns_left = (uint8_t)(to->count - i);
+        if (i < to->count - to->fused) {
+            block->ops[i].left = (uint8_t)cycles;
+            block->ops[i].insns_left = (uint8_t)(to->count - i);
+        }
     }
     block->cycles = (uint8_t)cycles;
     block->insns = (uint8_t)to->count;
@@ -315,6 +371,9 @@ size_t lower_block(const struct cpu *cpu, struct block *block, uint64_t physical
         struct insn *insn = &to.insns[to.count];
         enum decode_status status =
             decode(bytes + at, available - at, mode_code_bits(mode), cpu->model->features, insn);
+        /* The 16th byte is fetched before the length is judged: if it lies in the next page, that page has a say. */
+        if (status == DECODE_TOO_LONG && !whole && available - at == INSN_BYTES_MAX)
+            status = DECODE_MORE;
         if (status == DECODE_MORE) {
             if (to.count > 0)
                 break;
@@ -332,5 +391,6 @@ size_t lower_block(const struct cpu *cpu, struct block *block, uint64_t physical
             break;
     }
     choose_handlers(&to);
+    fuse_branch(&to);
     return finish_block(&to, at);
 }

@@ -30,49 +30,49 @@ struct run_options {
 static const char *const fp_names[] = { "host", "soft", NULL };
 
 #define AT(member) offsetof(struct run_options, member)
-#define RUN_OPTIONS                                                                                                        \
-    { "kernel",    0,          "FILE", "bzImage, ELF, Multiboot or (--entry flat) flat 64-bit image",                      \
-      OPTION_TEXT, AT(kernel), false,  NULL },                                                                             \
-        { "initrd", 0, "FILE", "initial RAM disk", OPTION_TEXT, AT(initrd), false, NULL },                                 \
-        { "module", 0, "FILE", "Multiboot or PVH module; may be repeated", OPTION_TEXTS, AT(modules), false, NULL },       \
-        { "cmdline", 0, "TEXT", "kernel command line (" CMDLINE_DEFAULT ")", OPTION_TEXT, AT(cmdline), false, NULL },      \
-        { "entry",       0,         "KIND", "auto, linux64, pvh, multiboot or flat (auto)",                                \
-          OPTION_CHOICE, AT(entry), false,  load_entry_names },                                                            \
-        { "memory", 0, "SIZE", "RAM, with K, M or G (256M)", OPTION_NUMBER, AT(memory), true, NULL },                      \
-        { "cpu", 0, "MODEL", "x86-64-v1 or x86-64-v2 (x86-64-v2)", OPTION_TEXT, AT(cpu), false, NULL },                    \
-        { "fp",          0,      "WAY", "SSE arithmetic by host or soft, with equal results (host)",                       \
-          OPTION_CHOICE, AT(fp), false, fp_names },                                                                        \
-        { "single-step", 0,                                                                                                \
-          "FROM:TO",     "run each instruction by itself between these cycles, with equal results",                        \
-          OPTION_RANGE,  AT(single_step),                                                                                  \
-          false,         NULL },                                                                                           \
-        { "seed", 0, "N", "source of all entropy (a fresh one)", OPTION_TEXT, AT(seed), false, NULL },                     \
-        { "rtc", 0, "DATE", "YYYY-MM-DD[Thh:mm:ss] at cycle 0, or host (2025-01-01)", OPTION_TEXT, AT(rtc), false, NULL }, \
-        { "max-cycles",   0,    "N", "end after so many cycles (nanoseconds of virtual time)", OPTION_NUMBER,              \
-          AT(max_cycles), true, NULL },                                                                                    \
-        { "until", 0, "TEXT", "end well when the console has printed TEXT", OPTION_TEXT, AT(until), false, NULL },         \
-        { "fail", 0, "TEXT", "end with a status of its own when it has", OPTION_TEXT, AT(fail), false, NULL },             \
-        { "expect",    0,          "FILE", "console dialogue: expect \"TEXT\" and send \"TEXT\", a line each",             \
-          OPTION_TEXT, AT(expect), false,  NULL },                                                                         \
-        { "on-reset",    0,                                                                                                \
-          "WHAT",        "fail, ok or reboot when the guest resets the machine (fail)",                                    \
-          OPTION_CHOICE, AT(on_reset),                                                                                     \
-          false,         on_reset_names },                                                                                 \
-        { "idle-limit",  0,                                                                                                \
-          "SECONDS",     "virtual time a guest may only idle without input to come (60)",                                  \
-          OPTION_NUMBER, AT(idle_limit),                                                                                   \
-          false,         NULL },                                                                                           \
-    {                                                                                                                      \
-        "quiet", 'q', NULL, "no status line, no summary", OPTION_FLAG, AT(quiet), false, NULL                              \
+#define RUN_OPTIONS                                                                                                     \
+    { "kernel",    0,          "FILE", "bzImage, ELF, Multiboot or (--entry flat) flat 64-bit image",                   \
+      OPTION_TEXT, AT(kernel), 0,      NULL },                                                                          \
+        { "initrd", 0, "FILE", "initial RAM disk", OPTION_TEXT, AT(initrd), 0, NULL },                                  \
+        { "module", 0, "FILE", "Multiboot or PVH module; may be repeated", OPTION_TEXTS, AT(modules), 0, NULL },        \
+        { "cmdline", 0, "TEXT", "kernel command line (" CMDLINE_DEFAULT ")", OPTION_TEXT, AT(cmdline), 0, NULL },       \
+        { "entry",       0,         "KIND", "auto, linux64, pvh, multiboot or flat (auto)",                             \
+          OPTION_CHOICE, AT(entry), 0,      load_entry_names },                                                         \
+        { "memory", 0, "SIZE", "RAM, with K, M or G (256M)", OPTION_NUMBER, AT(memory), 1024, NULL },                   \
+        { "cpu", 0, "MODEL", "x86-64-v1 to x86-64-v4 (x86-64-v2)", OPTION_TEXT, AT(cpu), 0, NULL },                     \
+        { "fp",          0,      "WAY", "SSE arithmetic by host or soft, with equal results (host)",                    \
+          OPTION_CHOICE, AT(fp), 0,     fp_names },                                                                     \
+        { "single-step",                                                                                                \
+          0,                                                                                                            \
+          "FROM:TO",                                                                                                    \
+          "run each instruction by itself between these cycles, with equal results",                                    \
+          OPTION_RANGE,                                                                                                 \
+          AT(single_step),                                                                                              \
+          0,                                                                                                            \
+          NULL },                                                                                                       \
+        { "seed", 0, "N", "source of all entropy (a fresh one)", OPTION_TEXT, AT(seed), 0, NULL },                      \
+        { "rtc", 0, "DATE", "YYYY-MM-DD[Thh:mm:ss] at cycle 0, or host (2025-01-01)", OPTION_TEXT, AT(rtc), 0, NULL },  \
+        { "max-cycles",   0,    "N", "end there; a cycle is a nanosecond of virtual time", OPTION_NUMBER,               \
+          AT(max_cycles), 1000, NULL },                                                                                 \
+        { "until", 0, "TEXT", "end well when the console has printed TEXT", OPTION_TEXT, AT(until), 0, NULL },          \
+        { "fail", 0, "TEXT", "end with a status of its own when it has", OPTION_TEXT, AT(fail), 0, NULL },              \
+        { "expect",    0,          "FILE", "console dialogue: expect \"TEXT\" and send \"TEXT\", a line each",          \
+          OPTION_TEXT, AT(expect), 0,      NULL },                                                                      \
+        { "on-reset",   0, "WHAT",        "fail, ok or reboot when the guest resets the machine (fail)", OPTION_CHOICE, \
+          AT(on_reset), 0, on_reset_names },                                                                            \
+        { "idle-limit",   0, "SECONDS", "virtual time a guest may only idle without input to come (60)", OPTION_NUMBER, \
+          AT(idle_limit), 0, NULL },                                                                                    \
+    {                                                                                                                   \
+        "quiet", 'q', NULL, "no status line, no summary", OPTION_FLAG, AT(quiet), 0, NULL                               \
     }
 #define MARK_OPTION                                                                                                    \
     { "mark-every",   0,    "CYCLES", "distance of state hashes in the log (10000000)", OPTION_NUMBER,                 \
-      AT(mark_every), true, NULL }
+      AT(mark_every), 1000, NULL }
 
 static const struct option run_options[] = { RUN_OPTIONS, MARK_OPTION, { 0 } };
 static const struct option record_options[] = {
-    { "output", 'o', "LOG", "where to (log.mp)", OPTION_TEXT, AT(output), false, NULL },
-    { "force", 'f', NULL, "overwrite an existing log", OPTION_FLAG, AT(force), false, NULL },
+    { "output", 'o', "LOG", "where to (log.mp)", OPTION_TEXT, AT(output), 0, NULL },
+    { "force", 'f', NULL, "overwrite an existing log", OPTION_FLAG, AT(force), 0, NULL },
     RUN_OPTIONS,
     MARK_OPTION,
     { 0 },
@@ -110,6 +110,15 @@ static bool parse_date(const char *text, uint64_t *seconds)
     return time >= 0 && *seconds <= MACHINE_RTC_MAX;
 }
 
+static enum status refuse_cpu(const char *name)
+{
+    fprintf(stderr, "sim: --cpu: '%s' is none of", name);
+    for (unsigned i = 0; cpu_models()[i]; i++)
+        fprintf(stderr, "%s%s", i ? ", " : " ", cpu_models()[i]->name);
+    fputc('\n', stderr);
+    return STATUS_USAGE;
+}
+
 static enum status take_machine(const struct run_options *options, struct machine_config *machine)
 {
     machine->ram_bytes = options->memory;
@@ -117,7 +126,7 @@ static enum status take_machine(const struct run_options *options, struct machin
     machine->soft_fp = options->fp;
     machine->rtc_start_seconds = MACHINE_RTC_DEFAULT;
     if (!machine->cpu_model)
-        return refuse(STATUS_USAGE, options->cpu, "no such CPU model");
+        return refuse_cpu(options->cpu);
     if (machine->ram_bytes % RAM_PAGE_BYTES || machine->ram_bytes < MACHINE_RAM_MIN ||
         machine->ram_bytes > MACHINE_RAM_MAX)
         return refuse(STATUS_USAGE, "--memory", "must be a multiple of 4K, from 2M to 64G");
@@ -125,7 +134,7 @@ static enum status take_machine(const struct run_options *options, struct machin
         machine->rtc_start_seconds = (uint64_t)time(NULL);
     else if (options->rtc && !parse_date(options->rtc, &machine->rtc_start_seconds))
         return refuse(STATUS_USAGE, options->rtc, "not a date like 2025-01-01 or 2025-01-01T12:00:00, nor host");
-    if (options->seed && !options_number(options->seed, false, &machine->seed))
+    if (options->seed && !options_number(options->seed, 0, &machine->seed))
         return refuse(STATUS_USAGE, options->seed, "not a number");
     if (!options->seed) {
         uint32_t fresh;
@@ -156,7 +165,7 @@ static enum status take_images(const struct run_options *options, struct session
 static enum status take_config(const struct run_options *options, struct session_config *config)
 {
     if (!options->kernel)
-        return refuse(STATUS_USAGE, "--kernel", "is needed");
+        return refuse(STATUS_USAGE, "--kernel", "is needed (see sim run --help)");
     if (options->mark_every == 0)
         return refuse(STATUS_USAGE, "--mark-every", "must be at least 1");
     if (strlen(options->cmdline) > LOG_TEXT_MAX)

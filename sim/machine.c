@@ -130,6 +130,8 @@ static void set_up_firmware(struct machine *machine)
         acpi.lapic_ids[i] = machine->lapics[i].id;
     machine->rsdp = acpi_build(&machine->board, &acpi);
     lapic_firmware_setup(&machine->lapics[0]);
+    /* RAM is write-back, and fixed and variable ranges are on, as a BIOS leaves them */
+    machine->cpus[0].msr.mtrr_def_type = 0xC06;
 }
 
 int machine_create(struct machine **out, const struct machine_config *config, const struct machine_console *console,

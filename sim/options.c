@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool options_number(const char *text, bool is_size, uint64_t *value)
+bool options_number(const char *text, unsigned unit, uint64_t *value)
 {
     char *end;
     if (!isdigit((unsigned char)*text))
@@ -21,19 +21,17 @@ bool options_number(const char *text, bool is_size, uint64_t *value)
     unsigned long long number = strtoull(text, &end, hexadecimal ? 16 : 10);
     if (errno)
         return false;
-    unsigned shift = 0;
-    if (is_size && *end) {
+    uint64_t factor = 1;
+    if (unit && *end) {
         static const char letters[] = "KMG";
         const char *letter = strchr(letters, toupper((unsigned char)*end));
         if (!letter)
             return false;
-        shift = 10 * (unsigned)(letter - letters + 1);
+        for (const char *at = letters; at <= letter; at++)
+            factor *= unit;
         end++;
     }
-    if (*end || number > UINT64_MAX >> shift)
-        return false;
-    *value = number << shift;
-    return true;
+    return !*end && !__builtin_mul_overflow(number, factor, value);
 }
 
 static bool parse_range(const char *text, struct option_range *range)
@@ -65,6 +63,16 @@ static void print_help(const struct command_line *line)
 static int mistake(const struct command_line *line, const char *what, const char *about)
 {
     fprintf(stderr, "sim %s: %s: %s (see sim %s --help)\n", line->command, about, what, line->command);
+    return -EINVAL;
+}
+
+static int wrong_choice(const struct command_line *line, const struct option *option, const char *value,
+                        const char *about)
+{
+    fprintf(stderr, "sim %s: %s: '%s' is none of", line->command, about, value);
+    for (unsigned i = 0; option->choices[i]; i++)
+        fprintf(stderr, "%s%s", i ? ", " : " ", option->choices[i]);
+    fputc('\n', stderr);
     return -EINVAL;
 }
 
@@ -105,8 +113,8 @@ static int store(const struct command_line *line, const struct option *option, v
         list->texts[list->count++] = value;
         return 0;
     case OPTION_NUMBER:
-        if (!options_number(value, option->is_size, &number))
-            return mistake(line, option->is_size ? "not a size (like 256M)" : "not a number", about);
+        if (!options_number(value, option->unit, &number))
+            return mistake(line, option->unit == 1024 ? "not a size (like 256M)" : "not a number", about);
         memcpy(member, &number, sizeof(number));
         return 0;
     case OPTION_RANGE:
@@ -120,14 +128,14 @@ static int store(const struct command_line *line, const struct option *option, v
                 memcpy(member, &i, sizeof(i));
                 return 0;
             }
-        return mistake(line, "no such choice", about);
+        return wrong_choice(line, option, value, about);
     }
     return -EINVAL;
 }
 
 int options_parse(const struct command_line *line, void *values, const char **positional, int argc, char **argv)
 {
-    const char *first_positional = NULL;
+    int positional_count = 0;
     bool options_ended = false;
     for (int i = 1; i < argc; i++) {
         const char *argument = argv[i], *value = NULL;
@@ -137,9 +145,9 @@ int options_parse(const struct command_line *line, void *values, const char **po
             continue;
         }
         if (options_ended || argument[0] != '-' || !argument[1]) {
-            if (!line->positional || first_positional)
+            if (!line->positional || (positional_count && !line->takes_many))
                 return mistake(line, "one argument too many", argument);
-            first_positional = argument;
+            argv[1 + positional_count++] = argv[i]; /* a slot that has been read */
             continue;
         }
         if (strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0) {
@@ -168,6 +176,8 @@ int options_parse(const struct command_line *line, void *values, const char **po
             return error;
     }
     if (positional)
-        *positional = first_positional;
+        *positional = positional_count ? argv[1] : NULL;
+    if (line->takes_many)
+        argv[1 + positional_count] = NULL;
     return 0;
 }

@@ -14,7 +14,7 @@ enum option_kind {
     OPTION_FLAG,   /* bool; takes no value */
     OPTION_TEXT,   /* const char * */
     OPTION_TEXTS,  /* struct option_list; may be repeated */
-    OPTION_NUMBER, /* uint64_t, decimal or 0x hexadecimal, K, M, G multiply by 1024 and its powers when is_size */
+    OPTION_NUMBER, /* uint64_t, decimal or 0x hexadecimal; K, M, G behind it multiply by powers of its `unit` */
     OPTION_RANGE,  /* struct option_range: FROM:TO, two numbers, FROM not above TO */
     OPTION_CHOICE, /* unsigned: index into choices */
 };
@@ -36,7 +36,7 @@ struct option {
     const char *help;
     enum option_kind kind;
     size_t offset;              /* of the member in the struct of option values */
-    bool is_size;               /* OPTION_NUMBER */
+    unsigned unit;              /* OPTION_NUMBER: 1024 for sizes, 1000 for counts, 0: no letters */
     const char *const *choices; /* OPTION_CHOICE: NULL-terminated */
 };
 
@@ -45,18 +45,20 @@ struct command_line {
     const char *positional;       /* for --help: "LOG"; NULL: none taken */
     const char *summary;          /* one or more lines */
     const struct option *options; /* ended by one without a name */
+    bool takes_many;              /* any number of positional arguments: argv[1] on, ended by NULL */
 };
 
 #define OPTIONS_HELP 1 /* --help was printed: the command ends with STATUS_OK */
 
 /*
- * Fills *values, whose members keep their defaults if not named, and *positional (NULL if none was given). 0;
- * OPTIONS_HELP; or -EINVAL after one line on stderr.
+ * Fills *values, whose members keep their defaults if not named, and *positional (NULL if none was given). argv is a
+ * main()'s, NULL-terminated; positional arguments are moved to its front. 0; OPTIONS_HELP; or -EINVAL after one line on
+ * stderr.
  */
 int options_parse(const struct command_line *line, void *values, const char **positional, int argc, char **argv);
 
-/* A whole number: decimal or 0x hexadecimal, with K, M or G behind it if is_size. False if it is none or does not fit.
- */
-bool options_number(const char *text, bool is_size, uint64_t *value);
+/* A whole number: decimal or 0x hexadecimal, with K, M or G behind it if unit is not 0. False if it is none or does not
+ * fit. */
+bool options_number(const char *text, unsigned unit, uint64_t *value);
 
 #endif
