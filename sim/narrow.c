@@ -9,7 +9,7 @@
 
 /* The reference side drops its caches after that many steps: often enough to show a stale one, seldom enough to get on.
  */
-#define DROP_STEPS 1000u
+#define DROP_STEPS 10000u
 
 struct side {
     struct session session;
