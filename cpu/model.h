@@ -1,5 +1,5 @@
 /*
- * CPU models: what CPUID answers, which features exist, which MSRs there are. Named by the psABI levels; docs/devices.md
+ * CPU models: what CPUID answers, which features exist, which MSRs there are. Named by the psABI levels; docs/cpu-models.md
  * lists what a model has beyond its level. The leaves come from the model, never from the host.
  */
 #ifndef CPU_MODEL_H

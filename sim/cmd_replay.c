@@ -20,8 +20,8 @@
 struct replay_options {
     const char *kernel, *initrd;
     struct option_list modules;
-    const char *single_step;
-    uint64_t to, step_from, step_to;
+    uint64_t to;
+    struct option_range single_step;
     unsigned fp;
     bool verify, dump, quiet;
 };
@@ -37,8 +37,8 @@ static const struct option replay_options[] = {
     { "initrd", 0, "FILE", "the initrd, likewise", OPTION_TEXT, AT(initrd), 0, NULL },
     { "module", 0, "FILE", "a module, likewise; in the recorded order", OPTION_TEXTS, AT(modules), 0, NULL },
     { "fp", 0, "WAY", "SSE arithmetic by host or soft, with equal results (host)", OPTION_CHOICE, AT(fp), 0, fp_names },
-    { "single-step", 0, "FROM:TO", "run each instruction between these cycles by itself, with equal results",
-      OPTION_TEXT, AT(single_step), 0, NULL },
+    { "single-step", 0, "FROM:TO", "run each instruction by itself between these cycles, with equal results",
+      OPTION_RANGE, AT(single_step), 0, NULL },
     { "quiet", 'q', NULL, "no status line, no summary", OPTION_FLAG, AT(quiet), 0, NULL },
     { 0 },
 };
@@ -194,6 +194,8 @@ static enum status replay_session(const struct replay_options *options, struct l
     struct replayer replayer = { .reader = reader };
     struct session_limits limits = { .max_cycles = UINT64_MAX,
                                      .idle_limit_cycles = UINT64_MAX,
+                                     .step_from = options->single_step.from,
+                                     .step_to = options->single_step.to,
                                      .quiet = options->quiet,
                                      .shows = !options->verify && options->to == UINT64_MAX };
     enum status status = session_open(&session, config, &limits, error);
@@ -204,8 +206,6 @@ static enum status replay_session(const struct replay_options *options, struct l
     if (!status) {
         session.replayer = &replayer;
         session.replay_to = options->to;
-        session.step_from = options->step_from;
-        session.step_to = options->step_to;
         session_run(&session);
         if (session.error) {
             fprintf(stderr, "sim: %s: %s\n", session.error_what, strerror(-session.error));
@@ -238,18 +238,6 @@ static enum status replay_log(const struct replay_options *options, const char *
     return status;
 }
 
-/* FROM:TO, both as for other counts of cycles. */
-static bool parse_range(const char *text, uint64_t *from, uint64_t *to)
-{
-    char first[32];
-    const char *colon = strchr(text, ':');
-    if (!colon || (size_t)(colon - text) >= sizeof(first))
-        return false;
-    memcpy(first, text, (size_t)(colon - text));
-    first[colon - text] = 0;
-    return options_number(first, 1000, from) && options_number(colon + 1, 1000, to) && *from < *to;
-}
-
 int cmd_replay(int argc, char **argv)
 {
     struct replay_options options = { .to = UINT64_MAX };
@@ -261,9 +249,7 @@ int cmd_replay(int argc, char **argv)
     if (parsed)
         return parsed == OPTIONS_HELP ? STATUS_OK : STATUS_USAGE;
     if (!path)
-        return refuse(STATUS_USAGE, "sim replay", "needs a log");
-    if (options.single_step && !parse_range(options.single_step, &options.step_from, &options.step_to))
-        return refuse(STATUS_USAGE, "--single-step", "needs two cycles as FROM:TO, the first below the second");
+        return refuse(STATUS_USAGE, "replay", "needs a log (see sim replay --help)");
     if (image_read(&file, "log", path, error)) {
         fprintf(stderr, "sim: %s\n", error);
         return STATUS_BAD_INPUT;

@@ -46,7 +46,7 @@ int main(int argc, char **argv)
         return STATUS_OK;
     }
     if (argc > 1)
-        fprintf(stderr, "sim: no such command: %s (see sim --help)\n", argv[1]);
+        fprintf(stderr, "sim: %s: no such command (see sim --help)\n", argv[1]);
     else
         usage(stderr);
     return STATUS_USAGE;

@@ -176,8 +176,6 @@ static uint64_t session_stop_cycle(const struct session *session)
         stop = earlier(stop, session->recorder.next_mark);
     if (session->console.input_open || session->console.queue_count)
         stop = earlier(stop, session->next_poll > now ? session->next_poll : now + POLL_CYCLES);
-    if (now < session->step_from)
-        stop = earlier(stop, session->step_from);
     return stop;
 }
 
@@ -291,6 +289,7 @@ static enum status session_boot(struct session *session, uint64_t start_cycle, c
                  config->machine.ram_bytes >> 20, strerror(-failure));
         return STATUS_HOST_ERROR;
     }
+    machine_single_step(session->machine, session->limits.step_from, session->limits.step_to);
     struct image modules[SESSION_MODULES_MAX];
     for (unsigned i = 0; i < config->module_count; i++)
         modules[i] = config->modules[i].image;
@@ -357,19 +356,6 @@ static void session_request(struct session *session)
     session_end(session, reasons[request], code);
 }
 
-/* Runs up to the cycle, or singly through as much of it as is to be stepped. */
-static enum machine_stop session_advance(struct session *session, uint64_t stop_cycle)
-{
-    struct machine *machine = session->machine;
-    enum machine_stop stop = MACHINE_STOPPED;
-    uint64_t now = machine_now(machine);
-    if (now < session->step_from || now >= session->step_to)
-        return machine_run(machine, stop_cycle);
-    for (; stop == MACHINE_STOPPED && now < stop_cycle && now < session->step_to; now = machine_now(machine))
-        stop = machine_run(machine, now + 1);
-    return stop;
-}
-
 /* --- from beginning to end --- */
 
 enum status session_open(struct session *session, const struct session_config *config,
@@ -419,7 +405,7 @@ void session_run(struct session *session)
         session_boundary(session);
         if (session->ended)
             break;
-        switch (session_advance(session, session_stop_cycle(session))) {
+        switch (machine_run(session->machine, session_stop_cycle(session))) {
         case MACHINE_STOPPED:
             break;
         case MACHINE_HALTED:

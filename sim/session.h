@@ -43,7 +43,8 @@ struct session_config {
 struct session_limits {
     uint64_t max_cycles; /* UINT64_MAX: none */
     uint64_t idle_limit_cycles;
-    const char *until; /* console texts; NULL: none */
+    uint64_t step_from, step_to; /* between these cycles each instruction runs by itself; equal: nowhere */
+    const char *until;           /* console texts; NULL: none */
     const char *fail;
     bool quiet;
     bool takes_input; /* from standard input */
@@ -62,8 +63,6 @@ struct session {
     struct recorder recorder;  /* log NULL: nothing is recorded */
     struct replayer *replayer; /* NULL: inputs come from the host. Not owned */
     uint64_t replay_to;        /* stop here though the log goes on; UINT64_MAX: no */
-    uint64_t step_from;        /* from this cycle on to step_to every instruction is run by itself, */
-    uint64_t step_to;          /* which must make no difference */
     bool until_seen, fail_seen;
     uint64_t boots;
     uint64_t retired_before;   /* instructions of the boots before a power cycle */
