@@ -353,7 +353,7 @@ void cpu_single_step(struct cpu *cpu, uint64_t from, uint64_t to)
 static bool steps_singly(const struct cpu *cpu, uint64_t *deadline)
 {
     const struct engine *engine = cpu->engine;
-    if (cpu->mode & MODE_STEP || cpu->shadow || cpu->rflags & FLAG_RF)
+    if (cpu->mode & MODE_STEP || cpu->shadow)
         return true;
     if (cpu->cycle >= engine->step_to)
         return false;
@@ -390,10 +390,12 @@ void cpu_run(struct cpu *cpu, uint64_t stop_cycle)
             break;
         bool single = steps_singly(cpu, &deadline);
         cpu->deadline = deadline;
-        if (single)
+        if (single) {
             run_single(cpu);
-        else
+        } else {
+            cpu->rflags &= ~(uint64_t)FLAG_RF; /* for one instruction, and where there are no breakpoints for nothing */
             run_blocks(cpu);
+        }
         if (wants_sampling(cpu))
             break;
     }

@@ -195,11 +195,11 @@ static int shape_of(const struct insn *insn)
     return memory0 ? SHAPE_MR : memory1 ? SHAPE_RM : SHAPE_RR;
 }
 
-static op_fn *handler_of(const struct insn *insn, const struct op *op, bool flags_dead)
+static op_fn *handler_of(const struct insn *insn, const struct op *op, bool generic, bool flags_dead)
 {
     const struct handlers *handlers = insn->row->handlers;
     unsigned width = op->form & 3;
-    int shape = op->flags & OP_SEGMENTED ? -1 : shape_of(insn);
+    int shape = generic || op->flags & OP_SEGMENTED ? -1 : shape_of(insn);
     if (shape >= 0) {
         if (flags_dead && handlers->dead && handlers->dead[shape][width])
             return handlers->dead[shape][width];
@@ -298,7 +298,7 @@ static void choose_handlers(struct lowering *to)
         }
         const struct isa_row *row = insn->row;
         bool dead = row->flags_written && !(row->flags_written & live);
-        to->block->ops[i].run = handler_of(insn, &to->block->ops[i], dead);
+        to->block->ops[i].run = handler_of(insn, &to->block->ops[i], to->cpu->engine->generic, dead);
         uint32_t read = flags_read_by(insn);
         live = cannot_leave(insn) ? (live & ~row->flags_written) | read : FLAGS_STATUS;
     }

@@ -80,7 +80,9 @@ static struct tlb_key key_of(const struct cpu *cpu)
                         (cpu->cr4 & CR4_SMEP ? 16 : 0) | (cpu->cr4 & CR4_SMAP ? 32 : 0) |
                         (cpu->cr4 & CR4_PKE ? 64 : 0) | (cpu->cr4 & CR4_LA57 ? 128 : 0) |
                         (cpu->efer & EFER_NXE ? 256 : 0) | (cpu->efer & EFER_LMA ? 512 : 0);
-    return (struct tlb_key){ cpu->cr3 & 0x000FFFFFFFFFFFE0ull, controls, cpu->cr4 & CR4_PKE ? cpu->pkru : 0 };
+    /* below the table's address are PCD, PWT and the PCID, which decide no translation; bits 11:5 belong to PAE's */
+    uint64_t root = cpu->cr3 & (cpu->efer & EFER_LMA ? 0x000FFFFFFFFFF000ull : 0xFFFFFFE0ull);
+    return (struct tlb_key){ root, controls, cpu->cr4 & CR4_PKE ? cpu->pkru : 0 };
 }
 
 static bool key_equal(const struct tlb_key *a, const struct tlb_key *b)
@@ -149,8 +151,10 @@ void tlb_flush(struct cpu *cpu)
 {
     struct tlb_set *set = cpu->engine->tlbs;
     for (unsigned i = 0; i < TLB_ROOTS; i++)
-        if (set->roots[i].used)
+        if (set->roots[i].used) {
             root_clear(&set->roots[i]);
+            set->roots[i].used = &set->roots[i] == set->current; /* the others need no clearing next time */
+        }
     uint64_t pages = cpu->board->ram.size_bytes / RAM_PAGE_BYTES;
     for (uint64_t page = 0; page < pages; page++)
         if (set->tables[page].level)

@@ -39,7 +39,7 @@ static const char *const fp_names[] = { "host", "soft", NULL };
         { "entry",       0,         "KIND", "auto, linux64, pvh, multiboot or flat (auto)",                             \
           OPTION_CHOICE, AT(entry), 0,      load_entry_names },                                                         \
         { "memory", 0, "SIZE", "RAM, with K, M or G (256M)", OPTION_NUMBER, AT(memory), 1024, NULL },                   \
-        { "cpu", 0, "MODEL", "x86-64-v1 or x86-64-v2 (x86-64-v2)", OPTION_TEXT, AT(cpu), 0, NULL },                     \
+        { "cpu", 0, "MODEL", "x86-64-v1 to x86-64-v4 (x86-64-v2)", OPTION_TEXT, AT(cpu), 0, NULL },                     \
         { "fp",          0,      "WAY", "SSE arithmetic by host or soft, with equal results (host)",                    \
           OPTION_CHOICE, AT(fp), 0,     fp_names },                                                                     \
         { "single-step",                                                                                                \

@@ -17,5 +17,7 @@ int cmd_log(int argc, char **argv);
 int cmd_isa(int argc, char **argv);
 /* sim decode: disassembles bytes given in hex. STATUS_BAD_INPUT: some are no instruction. */
 int cmd_decode(int argc, char **argv);
+/* sim difftest: compares instructions with the host's processor. */
+int cmd_difftest(int argc, char **argv);
 
 #endif

@@ -18,6 +18,7 @@ static const struct {
     { "replay", cmd_replay, "replay a log and verify that the run is the same" },
     { "log", cmd_log, "print a log" },
     { "isa", cmd_isa, "print the instruction table" },
+    { "difftest", cmd_difftest, "compare instructions with the host's processor" },
     { "decode", cmd_decode, "disassemble bytes given in hexadecimal" },
 };
 
@@ -27,7 +28,7 @@ static void usage(FILE *out)
           "usage: sim COMMAND [options]     (sim COMMAND --help says more)\n\n",
           out);
     for (unsigned i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-        fprintf(out, "  %-8s%s\n", commands[i].name, commands[i].summary);
+        fprintf(out, "  %-10s%s\n", commands[i].name, commands[i].summary);
     fputc('\n', out);
     status_print(out);
 }
