@@ -239,7 +239,7 @@ static inline bool repeat_always(const struct cpu *cpu, const struct op *op)
 
 /* A count of zero and 32-bit addresses: on Intel's processors the pointers of MOVS and STOS lose their upper halves,
  * too. */
-#define MOVS_NOTHING string_advance(cpu, op, RSI, 0), string_advance(cpu, op, RDI, 0)
+#define MOVS_NOTHING (string_advance(cpu, op, RSI, 0), string_advance(cpu, op, RDI, 0))
 #define STOS_NOTHING string_advance(cpu, op, RDI, 0)
 
 STRING_HANDLERS(movs, MOVS_ONCE, movs_chunk, repeat_always, MOVS_NOTHING);
