@@ -122,7 +122,6 @@ struct difftest_sim *difftest_sim_open(const uint64_t *features)
     sim->model = *cpu_model_find("x86-64-v2");
     sim->model.features = sim->features;
     sim->model.xcr0_valid = 0xE7;
-    sim->model.fsgsbase = true;
     sim->model.cr4_valid |= CR4_FSGSBASE | CR4_OSXSAVE;
     if (board_init(&sim->board, RAM_BYTES, 1)) {
         free(sim);
