@@ -224,7 +224,7 @@ static struct block *block_at_rip(struct cpu *cpu, uint32_t mode, bool *cached)
         return NULL;
     const struct ram *ram = &cpu->board->ram;
     uint64_t page = ram_page_at(ram, physical);
-    if (page == RAM_NO_PAGE || limit_bytes < RAM_PAGE_BYTES)
+    if (page == RAM_NO_PAGE || limit_bytes < RAM_PAGE_BYTES || cpu->uncached)
         return scratch_block(cpu, linear, physical, limit_bytes);
     struct block *block = block_find(cpu, physical, mode);
     if (!block) {
