@@ -420,11 +420,14 @@ def fill_slots(rows):
             for accept in row.sets:
                 slots.setdefault((e.map, opcode), []).append((dict(accept), index))
     for key, candidates in slots.items():
-        # An opcode byte written out in full that is also one of a +r row's means the register without REX.B.
+        # An opcode byte written out in full that is also one of a +r row's means the register without REX.B; with a
+        # mandatory prefix (PAUSE) it is an instruction of its own with either.
         if any(rows[i].encoding.plus_r for _, i in candidates):
-            for accept, i in candidates:
+            for accept, i in list(candidates):
                 if not rows[i].encoding.plus_r:
                     accept["b"] = 1
+                    if accept["prefix"] != FULL["prefix"]:
+                        candidates.append((dict(accept, b=2), i))
     return slots
 
 

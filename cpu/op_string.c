@@ -200,7 +200,7 @@ static inline bool repeat_always(const struct cpu *cpu, const struct op *op)
  * Between two iterations the status flags are those of before (SDM: "the EFLAGS value is restored to the state prior to
  * the execution of the instruction"), and RF is set, so that what comes in there pushes it (SDM vol. 3B, 18.3.1.1).
  */
-#define STRING_ANY(w, name, once, chunk, repeat, nothing)                                                              \
+#define STRING_ANY(w, name, once, chunk, repeat, pointers)                                                             \
     static OP(name##_any##w)                                                                                           \
     {                                                                                                                  \
         if (!(op->flags & (OP_REP | OP_REPNE))) {                                                                      \
@@ -208,11 +208,10 @@ static inline bool repeat_always(const struct cpu *cpu, const struct op *op)
             NEXT;                                                                                                      \
         }                                                                                                              \
         const uint64_t result_ = cpu->flag_result, carries_ = cpu->flag_carries;                                       \
-        string_advance(cpu, op, RCX, 0); /* 32-bit addresses: RCX loses its upper half whatever happens */             \
-        if (string_offset(cpu, op, RCX) == 0) {                                                                        \
-            nothing;                                                                                                   \
+        string_advance(cpu, op, RCX, 0);                                                                               \
+        pointers;                                                                                                      \
+        if (string_offset(cpu, op, RCX) == 0)                                                                          \
             NEXT;                                                                                                      \
-        }                                                                                                              \
         for (;;) {                                                                                                     \
             bool more = true;                                                                                          \
             if (!chunk(cpu, op, (w) / 8)) {                                                                            \
@@ -233,17 +232,19 @@ static inline bool repeat_always(const struct cpu *cpu, const struct op *op)
             cpu->retired++;                                                                                            \
         }                                                                                                              \
     }
-#define STRING_HANDLERS(name, once, chunk, repeat, nothing)                                                            \
-    EACH_WIDTH(STRING_ANY, name, once, chunk, repeat, nothing)                                                         \
+#define STRING_HANDLERS(name, once, chunk, repeat, pointers)                                                           \
+    EACH_WIDTH(STRING_ANY, name, once, chunk, repeat, pointers)                                                        \
     HANDLERS(name) = { .by_width = BY_WIDTH(name) }
 
-/* A count of zero and 32-bit addresses: on Intel's processors the pointers of MOVS and STOS lose their upper halves,
- * too. */
-#define MOVS_NOTHING (string_advance(cpu, op, RSI, 0), string_advance(cpu, op, RDI, 0))
-#define STOS_NOTHING string_advance(cpu, op, RDI, 0)
+/*
+ * With 32-bit addresses a repeated instruction clears the upper half of RCX at its begin, whether or not it does
+ * anything, and MOVS and STOS those of their pointers (so do Intel's processors; the manual is silent).
+ */
+#define MOVS_POINTERS (string_advance(cpu, op, RSI, 0), string_advance(cpu, op, RDI, 0))
+#define STOS_POINTERS string_advance(cpu, op, RDI, 0)
 
-STRING_HANDLERS(movs, MOVS_ONCE, movs_chunk, repeat_always, MOVS_NOTHING);
-STRING_HANDLERS(stos, STOS_ONCE, stos_chunk, repeat_always, STOS_NOTHING);
+STRING_HANDLERS(movs, MOVS_ONCE, movs_chunk, repeat_always, MOVS_POINTERS);
+STRING_HANDLERS(stos, STOS_ONCE, stos_chunk, repeat_always, STOS_POINTERS);
 STRING_HANDLERS(lods, LODS_ONCE, no_chunk, repeat_always, (void)0);
 STRING_HANDLERS(scas, SCAS_ONCE, no_chunk, repeat_compare, (void)0);
 STRING_HANDLERS(cmps, CMPS_ONCE, no_chunk, repeat_compare, (void)0);

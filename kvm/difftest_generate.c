@@ -391,6 +391,21 @@ static bool may_run(const struct insn *insn)
     return true;
 }
 
+/*
+ * Encodings that are none in the table, but that the processor may know although its CPUID hides them: XBEGIN, XABORT, XEND,
+ * XTEST (transactional memory is often turned off in CPUID alone).
+ */
+static bool may_be_hidden(const uint8_t *bytes)
+{
+    for (unsigned i = 0; i + 2 < INSN_BYTES_MAX; i++) {
+        if (bytes[i] == 0x0F && bytes[i + 1] == 0x01 && (bytes[i + 2] == 0xD5 || bytes[i + 2] == 0xD6))
+            return true;
+        if ((bytes[i] & 0xFE) == 0xC6 && bytes[i + 1] == 0xF8)
+            return true;
+    }
+    return false;
+}
+
 bool difftest_make_insn(struct difftest_random *random, const struct isa_row *row, const uint64_t *features,
                         bool illegal, struct difftest_case *test)
 {
@@ -401,7 +416,7 @@ bool difftest_make_insn(struct difftest_random *random, const struct isa_row *ro
         enum decode_status status = decode(m.bytes, INSN_BYTES_MAX, 64, features, &insn);
         if (status == DECODE_TOO_LONG || status == DECODE_MORE)
             continue;
-        if (status == DECODE_OK ? !may_run(&insn) || (insn.row != row && !illegal) : !illegal)
+        if (status == DECODE_OK ? !may_run(&insn) || (insn.row != row && !illegal) : !illegal || may_be_hidden(m.bytes))
             continue;
         memset(test, 0, sizeof(*test));
         test->row = status == DECODE_OK ? insn.row : NULL;
