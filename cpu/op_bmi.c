@@ -2,8 +2,8 @@
  * BMI1, BMI2, ADX, LZCNT, TZCNT, MOVBE (SDM vol. 2).
  *
  * The VEX-encoded ones are integer instructions of 32 or 64 bits: no vector state, VEX.L 0, no alignment, and #UD in
- * real and virtual-8086 mode (SDM vol. 2A, 2.5.1, exception class 13). Of the flags the manual leaves undefined these
- * bodies clear all but PF and SF, which they take from the result.
+ * real and virtual-8086 mode (SDM vol. 2A, 2.5.1, exception class 13). Flags that the manual leaves undefined are
+ * clear, as Intel processors leave them.
  */
 #include "cpu/alu.h"
 
@@ -54,10 +54,11 @@
 
 /* --- BMI1 ------------------------------------------------------------------------------------------------------- */
 
-/* Result with CF given, OF and AF clear. */
+/* Result with CF given; OF, AF and PF clear. */
 static inline uint64_t flags_set_bmi(struct cpu *cpu, uint64_t result, bool cf, unsigned w)
 {
     flags_set_shift(cpu, result, cf, false, w);
+    cpu->flag_carries |= (uint64_t)flag_pf(cpu) << 8;
     return result;
 }
 
@@ -74,7 +75,8 @@ static inline uint64_t bextr_body(struct cpu *cpu, uint64_t a, uint64_t control,
     uint64_t r = start < w ? a >> start : 0;
     if (length < w)
         r &= (1ull << length) - 1;
-    return flags_set_bmi(cpu, r, false, w);
+    flags_set_status(cpu, r ? 0 : FLAG_ZF);
+    return r;
 }
 VEX_HANDLERS(VEX_GEB, bextr);
 

@@ -69,7 +69,7 @@ bool tlb_bypassed(const struct cpu *cpu)
     bool breakpoints = false;
     for (unsigned i = 0; i < 4; i++)
         breakpoints |= (cpu->dr7 >> (2 * i) & 3) && (cpu->dr7 >> (16 + 4 * i) & 1); /* R/W 01 or 11: data */
-    return alignment || breakpoints;
+    return alignment || breakpoints || cpu->uncached;
 }
 
 static struct tlb_key key_of(const struct cpu *cpu)
@@ -80,7 +80,9 @@ static struct tlb_key key_of(const struct cpu *cpu)
                         (cpu->cr4 & CR4_SMEP ? 16 : 0) | (cpu->cr4 & CR4_SMAP ? 32 : 0) |
                         (cpu->cr4 & CR4_PKE ? 64 : 0) | (cpu->cr4 & CR4_LA57 ? 128 : 0) |
                         (cpu->efer & EFER_NXE ? 256 : 0) | (cpu->efer & EFER_LMA ? 512 : 0);
-    return (struct tlb_key){ cpu->cr3 & 0x000FFFFFFFFFFFE0ull, controls, cpu->cr4 & CR4_PKE ? cpu->pkru : 0 };
+    /* below the table's address are PCD, PWT and the PCID, which decide no translation; bits 11:5 belong to PAE's */
+    uint64_t root = cpu->cr3 & (cpu->efer & EFER_LMA ? 0x000FFFFFFFFFF000ull : 0xFFFFFFE0ull);
+    return (struct tlb_key){ root, controls, cpu->cr4 & CR4_PKE ? cpu->pkru : 0 };
 }
 
 static bool key_equal(const struct tlb_key *a, const struct tlb_key *b)

@@ -100,6 +100,8 @@ static const struct exception {
     /* Zydis gives the width of the cache line or of the register that is written; here it is what the manual's operand
        says. */
     { WIDTH, "CLFSH", NULL },
+    { WIDTH, "CLFLUSHOPT", NULL },
+    { WIDTH, "CLWB", NULL },
     { WIDTH, "AMD3DNOW_PREFETCH", NULL },
     { WIDTH, "PREFETCHWT1", NULL },
     { REGISTER, "BASE", "lar" },

@@ -6,7 +6,7 @@ Each row that is implemented must be executed by a guest in tests/asm, or by a u
 which this does not hold yet stand in tests/uncovered_rows.txt, which can only shrink: a covered row that is still in it and
 an uncovered row that is missing both fail this test.
 
-    coverage_test.py --tool ISA_COVERAGE --nm NM --nasm NASM [--rebase] OBJECT...
+    coverage_test.py --tool ISA_COVERAGE --nm NM [--rebase] --guests IMAGE... --objects OBJECT...
 
 --rebase writes the list anew instead of comparing.
 """
@@ -15,7 +15,6 @@ import pathlib
 import re
 import subprocess
 import sys
-import tempfile
 
 TESTS = pathlib.Path(__file__).resolve().parent
 LIST = TESTS / "uncovered_rows.txt"
@@ -42,14 +41,9 @@ def handlers_of(nm, objects):
     return set(re.findall(r"\bhandlers_(\w+)", names))
 
 
-def rows_of(tool, nasm):
-    """What isa_coverage prints after it ran every guest in tests/asm."""
-    with tempfile.TemporaryDirectory() as folder:
-        guests = []
-        for source in sorted((TESTS / "asm").glob("*.asm")):
-            guests.append(f"{folder}/{source.stem}.bin")
-            subprocess.run([nasm, "-f", "bin", "-I", f"{TESTS}/asm/", "-o", guests[-1], str(source)], check=True)
-        run = subprocess.run([tool, *guests], stdout=subprocess.PIPE, text=True)
+def rows_of(tool, guests):
+    """What isa_coverage prints after it ran the guests."""
+    run = subprocess.run([tool, *guests], stdout=subprocess.PIPE, text=True)
     # A guest that fails is the business of its own test; what it executed before counts.
     if run.returncode not in (0, 1):
         sys.exit(f"{tool} ended with status {run.returncode}")
@@ -60,13 +54,13 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--tool", required=True)
     parser.add_argument("--nm", default="nm")
-    parser.add_argument("--nasm", default="nasm")
     parser.add_argument("--rebase", action="store_true")
-    parser.add_argument("objects", nargs="+")
+    parser.add_argument("--guests", nargs="+", required=True)
+    parser.add_argument("--objects", nargs="+", required=True)
     options = parser.parse_args()
 
     handlers = handlers_of(options.nm, options.objects)
-    rows = rows_of(options.tool, options.nasm)
+    rows = rows_of(options.tool, options.guests)
     uncovered = []
     for executed, implemented, kind, feature, handler, row in rows:
         covered = executed == "1" or handler in handlers or executed_generically(kind, feature, handler, row)

@@ -39,13 +39,16 @@ static unsigned code_bits(const struct cpu *cpu)
 static unsigned fetch(struct cpu *cpu, uint8_t bytes[INSN_BYTES_MAX])
 {
     bool wide = code_bits(cpu) == 64;
+    uint64_t start = cpu_rip(cpu) + (wide ? 0 : cpu->segment[CS].base);
     unsigned count = 0;
     while (count < INSN_BYTES_MAX) {
-        uint64_t physical, linear = cpu_rip(cpu) + count + (wide ? 0 : cpu->segment[CS].base);
-        if (!mmu_peek(cpu, wide ? linear : (uint32_t)linear, &physical) ||
-            !ram_read(&cpu->board->ram, physical, &bytes[count], 1))
+        uint64_t physical, linear = wide ? start + count : (uint32_t)(start + count);
+        unsigned part = (unsigned)(RAM_PAGE_BYTES - linear % RAM_PAGE_BYTES);
+        if (part > INSN_BYTES_MAX - count)
+            part = INSN_BYTES_MAX - count;
+        if (!mmu_peek(cpu, linear, &physical) || !ram_read(&cpu->board->ram, physical, &bytes[count], part))
             break;
-        count++;
+        count += part;
     }
     return count;
 }
@@ -94,15 +97,23 @@ static bool run(struct machine *machine)
     return false;
 }
 
+/* The model with the most instructions. */
+static const struct cpu_model *largest_model(void)
+{
+    unsigned last = 0;
+    while (cpu_models()[last + 1])
+        last++;
+    return cpu_models()[last];
+}
+
 static int cover(const char *path)
 {
     char error[IMAGE_ERROR_BYTES];
     struct image_file file;
     struct machine *machine;
-    struct machine_config config = { .ram_bytes = 64u << 20,
-                                     .cpu_model = cpu_model_find("x86-64-v2"),
-                                     .seed = 1,
-                                     .rtc_start_seconds = MACHINE_RTC_DEFAULT };
+    struct machine_config config = {
+        .ram_bytes = 64u << 20, .cpu_model = largest_model(), .seed = 1, .rtc_start_seconds = MACHINE_RTC_DEFAULT
+    };
     struct machine_console console = { drop_byte, NULL };
     if (image_read(&file, "kernel", path, error)) {
         fprintf(stderr, "isa_coverage: %s\n", error);

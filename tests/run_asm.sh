@@ -51,7 +51,7 @@ expect)
 qemu)
     here=$(dirname "$0")/asm
     nasm -O1 -f bin -DQEMU -I "$here/" -o "$work/image" "$here/$1.asm" || exit 1
-    timeout 60 qemu-system-x86_64 -cpu max,vendor=GenuineIntel -kernel "$work/image" -display none -serial stdio \
+    timeout 60 qemu-system-x86_64 -cpu max,vendor=GenuineIntel,-la57 -kernel "$work/image" -display none -serial stdio \
         -device isa-debug-exit,iobase=0xf4,iosize=1 -no-reboot </dev/null
     [ $? = 1 ] || exit 1
     ;;

@@ -198,5 +198,6 @@ main:
     popfq
     PASS
 .never:
+    NEXT_CHECK
     FAIL
 END

@@ -120,6 +120,13 @@ def sim(*arguments, build="release", status=OK, stdin=subprocess.DEVNULL, timeou
     return result
 
 
+def wait_for(condition, what, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        check(time.monotonic() < end, f"waited {seconds} s for {what}, in vain")
+        time.sleep(0.01)
+
+
 def record(log, *arguments, build="release", **keywords):
     return sim("record", "-o", log, "--force", *arguments, build=build, **keywords)
 
