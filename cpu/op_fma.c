@@ -56,8 +56,8 @@ static inline uint64_t f64_negated(uint64_t x, bool negate)
     }                                                                                                                  \
     FP_EVEX_TERNARY(v##name##form##p_##format, name##form##_##format, lane, false)
 #define FMA_SCALAR(name, form)                                                                                         \
-    FP_SCALAR(v##name##form##s_f32, name##form##_f32, u32)                                                             \
-    FP_SCALAR(v##name##form##s_f64, name##form##_f64, u64)
+    FP_SCALAR_TERNARY(v##name##form##s_f32, name##form##_f32, u32)                                                     \
+    FP_SCALAR_TERNARY(v##name##form##s_f64, name##form##_f64, u64)
 #define FMA_FORM(name, form, p, q, s, negate_product, negate_sum)                                                      \
     FMA_BODY(name, form, f32, u32, "s", p, q, s, negate_product, negate_sum)                                           \
     FMA_BODY(name, form, f64, u64, "d", p, q, s, negate_product, negate_sum)

@@ -174,7 +174,7 @@ FROM_GENERAL(cvtsi2sd_64, f64, u64, 64, "cvtsi2sdq")
         simd_rounding_end(cpu, rounding);                                                                              \
         if (!done)                                                                                                     \
             FAULT_PENDING;                                                                                             \
-        FP_SCALAR_RESULT(lane)                                                                                         \
+        FP_SCALAR_RESULT(lane, op->src)                                                                                \
         NEXT;                                                                                                          \
     }
 #define HOST_FROM_GENERAL_0(name, value, result) (result) = 0

@@ -62,7 +62,7 @@ VEX(vrsqrtps, rsqrtps)
         union vector_register r;                                                                                       \
         SOURCE_VECTOR(4)                                                                                               \
         simd_##body(&r, b, b, 4, 0);                                                                                   \
-        FP_SCALAR_RESULT(u32)                                                                                          \
+        FP_SCALAR_RESULT(u32, op->src)                                                                                 \
         NEXT;                                                                                                          \
     }
 APPROXIMATE_SCALAR(vrcpss, rcpps)
@@ -280,29 +280,25 @@ ALTERNATING(addsubpd, f64, u64)
  * steps (products, sums of pairs, their sum) ends with its own check for unmasked exceptions. The manual has one sum
  * for all lanes; processors compute it in each, and the lanes differ in which of two NaNs comes first.
  */
-#define DOT_PRODUCTS(format, lane, unit, count)                                                                        \
-    for (unsigned i = 0; i < (count); i++)                                                                             \
-        product[i] = imm >> (4 + i) & 1 ? format##_mul(&context, a->lane[(unit) + i], b->lane[(unit) + i]) : 0;
-
 BODY bool simd_dpps(FP_ARGUMENTS)
 {
-    for (unsigned unit = 0; unit < bytes / 4; unit += 4) {
-        uint32_t product[4], pair[4], sum[4];
-        struct fp_context context = simd_fp_begin(cpu);
-        DOT_PRODUCTS(f32, u32, unit, 4)
-        if (!simd_fp_end(cpu, &context))
-            return false;
-        for (unsigned i = 0; i < 4; i++)
-            pair[i] = f32_add(&context, product[i ^ 1], product[i]);
-        if (!simd_fp_end(cpu, &context))
-            return false;
-        for (unsigned i = 0; i < 4; i++)
-            sum[i] = f32_add(&context, pair[i], pair[i ^ 2]);
-        if (!simd_fp_end(cpu, &context))
-            return false;
-        for (unsigned i = 0; i < 4; i++)
-            r->u32[unit + i] = imm >> i & 1 ? sum[i] : 0;
-    }
+    uint32_t product[8], pair[8];
+    const unsigned lanes = bytes / 4;
+    struct fp_context context = simd_fp_begin(cpu);
+    for (unsigned i = 0; i < lanes; i++)
+        product[i] = imm >> (4 + (i & 3)) & 1 ? f32_mul(&context, a->u32[i], b->u32[i]) : 0;
+    if (!simd_fp_end(cpu, &context))
+        return false;
+    for (unsigned i = 0; i < lanes; i++)
+        pair[i] = f32_add(&context, product[i ^ 1], product[i]);
+    if (!simd_fp_end(cpu, &context))
+        return false;
+    for (unsigned i = 0; i < lanes; i++)
+        r->u32[i] = f32_add(&context, pair[i], pair[i ^ 2]);
+    if (!simd_fp_end(cpu, &context))
+        return false;
+    for (unsigned i = 0; i < lanes; i++)
+        r->u32[i] = imm >> (i & 3) & 1 ? r->u32[i] : 0;
     return true;
 }
 BODY bool simd_dppd(FP_ARGUMENTS)
@@ -310,7 +306,8 @@ BODY bool simd_dppd(FP_ARGUMENTS)
     (void)bytes;
     uint64_t product[2], sum[2];
     struct fp_context context = simd_fp_begin(cpu);
-    DOT_PRODUCTS(f64, u64, 0, 2)
+    for (unsigned i = 0; i < 2; i++)
+        product[i] = imm >> (4 + i) & 1 ? f64_mul(&context, a->u64[i], b->u64[i]) : 0;
     if (!simd_fp_end(cpu, &context))
         return false;
     for (unsigned i = 0; i < 2; i++)

@@ -331,21 +331,21 @@ static inline void vector_write(struct cpu *cpu, unsigned number, const union ve
     HANDLERS(name) = { .any = op_##name };
 
 /* Scalars: the bits behind the result come from the first source, up to 127. */
-#define FP_SCALAR_RESULT(lane)                                                                                         \
-    union vector_register result = cpu->zmm[op->src];                                                                  \
+#define FP_SCALAR_RESULT(lane, above)                                                                                  \
+    union vector_register result = cpu->zmm[above];                                                                    \
     memcpy(&result, &r, ELEMENT(lane));                                                                                \
     vector_write(cpu, op->dst, &result, 16);
-#define FP_SCALAR_FORM(handler, body, to, from, bytes)                                                                 \
+#define FP_SCALAR_FORM(handler, body, to, from, bytes, above)                                                          \
     static OP(handler)                                                                                                 \
     {                                                                                                                  \
         union vector_register r = cpu->zmm[op->dst];                                                                   \
         SOURCE_VECTOR(ELEMENT(from))                                                                                   \
         if (unlikely(!simd_##body(cpu, &r, &cpu->zmm[op->src], b, (bytes), op->x.imm8)))                               \
             FAULT_PENDING;                                                                                             \
-        FP_SCALAR_RESULT(to)                                                                                           \
+        FP_SCALAR_RESULT(to, above)                                                                                    \
         NEXT;                                                                                                          \
     }
-#define FP_SCALAR_MASKED_FORM(handler, body, to, from, bytes, sae_only)                                                \
+#define FP_SCALAR_MASKED_FORM(handler, body, to, from, bytes, sae_only, above)                                         \
     static OP(handler)                                                                                                 \
     {                                                                                                                  \
         union vector_register r, b;                                                                                    \
@@ -365,14 +365,18 @@ static inline void vector_write(struct cpu *cpu, unsigned number, const union ve
         }                                                                                                              \
         if (unlikely(!done_))                                                                                          \
             FAULT_PENDING;                                                                                             \
-        FP_SCALAR_RESULT(to)                                                                                           \
+        FP_SCALAR_RESULT(to, above)                                                                                    \
         NEXT;                                                                                                          \
     }
-#define FP_SCALAR_FROM(name, body, to, from, bytes, sae_only)                                                          \
-    FP_SCALAR_FORM(name, body, to, from, bytes)                                                                        \
-    FP_SCALAR_MASKED_FORM(name##_masked, body, to, from, bytes, sae_only)                                              \
+#define FP_SCALAR_FORMS(name, body, to, from, bytes, sae_only, above)                                                  \
+    FP_SCALAR_FORM(name, body, to, from, bytes, above)                                                                 \
+    FP_SCALAR_MASKED_FORM(name##_masked, body, to, from, bytes, sae_only, above)                                       \
     HANDLERS(name) = { .any = op_##name, .masked = op_##name##_masked };
+#define FP_SCALAR_FROM(name, body, to, from, bytes, sae_only)                                                          \
+    FP_SCALAR_FORMS(name, body, to, from, bytes, sae_only, op->src)
 #define FP_SCALAR(name, body, lane) FP_SCALAR_FROM(name, body, lane, lane, ELEMENT(lane), false)
+/* Three sources: the other bits are the destination's. */
+#define FP_SCALAR_TERNARY(name, body, lane) FP_SCALAR_FORMS(name, body, lane, lane, ELEMENT(lane), false, op->dst)
 /* One bit of an opmask register from a comparison of scalars. */
 #define FP_SCALAR_MASK(name, body, lane)                                                                               \
     HANDLER(name)                                                                                                      \

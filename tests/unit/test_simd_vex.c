@@ -351,7 +351,7 @@ static void encode(const struct isa_row *row, bool memory, unsigned length, uint
     unsigned rm = memory ? RDI : pick_register(row, FROM_MODRM_RM, evex, r >> 8 & 0xFF);
     unsigned vvvv = row_has(row, FROM_VVVV) ? pick_register(row, FROM_VVVV, evex, r >> 16 & 0xFF) : 0;
     unsigned pp = (unsigned)__builtin_ctz(e->prefixes), w = pick(e->w, r >> 24 & 0xFF);
-    bool displaced = memory && r >> 32 & 1;
+    bool displaced = memory && r >> 32 & 1 && row->isa_class != ISA_CLASS_AVX_ALIGNED;
     uint8_t *at = code_page;
     if (evex) {
         unsigned mask = 0, b = 0, z = 0;
@@ -483,7 +483,7 @@ static void compare_rows(enum masking masking, unsigned rounds)
         for (unsigned form = 0; form < 6; form++) {
             bool memory = form & 1;
             unsigned length = form >> 1;
-            if ((row->accepts.has_modrm && !(row->accepts.mods & (memory ? 1 : 2))) ||
+            if ((!row->accepts.has_modrm && memory) || !(row->accepts.mods & (memory ? 1 : 2)) ||
                 !(row->accepts.vector_lengths >> length & 1))
                 continue;
             for (unsigned round = 0; round < rounds && row_failures < 1; round++) {
