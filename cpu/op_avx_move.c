@@ -350,7 +350,7 @@ HANDLER(vmaskmovdqu)
     if (!segment_address(cpu, op->seg, (offset + first) & width_mask(OP_ADDRESS(op)), last - first + 1, ACCESS_WRITE,
                          &linear))
         FAULT_PENDING;
-    PROBE(linear, last - first + 1, ACCESS_WRITE);
+    PROBE_WRITE(linear, last - first + 1);
     for (unsigned i = first; i <= last; i++) {
         if (active >> i & 1)
             STORE(8, linear + i - first, cpu->zmm[op->dst].u8[i]);

@@ -114,7 +114,7 @@ HANDLER(vcvtps2ph)
     if (op->flags & OP_MEM && active) { /* a page fault finds MXCSR as it was */
         unsigned first = (unsigned)__builtin_ctzll(active) * 2, behind = (64 - (unsigned)__builtin_clzll(active)) * 2;
         LINEAR(linear, behind, ACCESS_WRITE);
-        PROBE(linear + first, behind - first, ACCESS_WRITE);
+        PROBE_WRITE(linear + first, behind - first);
     }
     simd_put_ones(&b, 4, bytes, active);
     struct simd_rounding rounding = simd_rounding_begin(cpu, op, true);

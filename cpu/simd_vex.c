@@ -79,7 +79,7 @@ const struct op *simd_store(struct cpu *cpu, const struct op *op, unsigned eleme
         return op;
     }
     unsigned first = first_active(active, element);
-    PROBE(linear + first, behind_active(active, element) - first, ACCESS_WRITE);
+    PROBE_WRITE(linear + first, behind_active(active, element) - first);
     for (uint64_t left = active; left; left &= left - 1) {
         unsigned at = first_active(left, element);
         STORE_BYTES(element, linear + at, from->u8 + at);

@@ -72,6 +72,13 @@ static inline void vector_write(struct cpu *cpu, unsigned number, const union ve
     memset(cpu->zmm[number].u8 + bytes, 0, 64 - bytes);
 }
 
+/* PROBE for a write that the TLB has not shown to be possible. */
+#define PROBE_WRITE(linear, bytes)                                                                                     \
+    do {                                                                                                               \
+        if (unlikely(tlb_slot(cpu, (linear))->write != tlb_tag((linear), (bytes))))                                    \
+            PROBE((linear), (bytes), ACCESS_WRITE);                                                                    \
+    } while (0)
+
 /* `b`: x.src2 or `size` bytes of memory. */
 #define SOURCE_VECTOR(size)                                                                                            \
     union vector_register memory_;                                                                                     \
