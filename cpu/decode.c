@@ -294,7 +294,7 @@ static void apply_defaults(struct decoder *d, const struct isa_row *row)
 
 static unsigned general_bits(const struct decoder *d)
 {
-    return d->rex & REX_W ? 64 : 32;
+    return d->rex & REX_W && d->mode_bits == 64 ? 64 : 32;
 }
 
 /* Bytes of an operand. */

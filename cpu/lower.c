@@ -240,11 +240,11 @@ static int shape_of(const struct insn *insn)
     return memory0 ? SHAPE_MR : memory1 ? SHAPE_RM : SHAPE_RR;
 }
 
-static op_fn *handler_of(const struct insn *insn, const struct op *op, bool flags_dead)
+static op_fn *handler_of(const struct insn *insn, const struct op *op, bool generic, bool flags_dead)
 {
     const struct handlers *handlers = insn->row->handlers;
     unsigned width = op->form & 3;
-    int shape = op->flags & OP_SEGMENTED ? -1 : shape_of(insn);
+    int shape = generic || op->flags & OP_SEGMENTED ? -1 : shape_of(insn);
     if (handlers->masked && (op->x.mask || op->x.evex & (INSN_EVEX_Z | INSN_EVEX_B)))
         return handlers->masked;
     if (handlers->plain[0])
@@ -347,7 +347,7 @@ static void choose_handlers(struct lowering *to)
         }
         const struct isa_row *row = insn->row;
         bool dead = row->flags_written && !(row->flags_written & live);
-        to->block->ops[i].run = handler_of(insn, &to->block->ops[i], dead);
+        to->block->ops[i].run = handler_of(insn, &to->block->ops[i], to->cpu->engine->generic, dead);
         uint32_t read = flags_read_by(insn);
         live = cannot_leave(insn) ? (live & ~row->flags_written) | read : FLAGS_STATUS;
     }
@@ -420,6 +420,9 @@ size_t lower_block(const struct cpu *cpu, struct block *block, uint64_t physical
         struct insn *insn = &to.insns[to.count];
         enum decode_status status =
             decode(bytes + at, available - at, mode_code_bits(mode), cpu->model->features, insn);
+        /* The 16th byte is fetched before the length is judged: if it lies in the next page, that page has a say. */
+        if (status == DECODE_TOO_LONG && !whole && available - at == INSN_BYTES_MAX)
+            status = DECODE_MORE;
         if (status == DECODE_MORE) {
             if (to.count > 0)
                 break;

@@ -106,14 +106,14 @@ static bool rights_allow(const struct walk *walk, uint32_t *error)
         allowed = false;
     if (!paging->user && user_page && !fetch && paging->cr4 & CR4_SMAP && !paging->smap_override)
         allowed = false;
-    if (!allowed)
-        return page_fault(walk, PF_P, error);
+    bool key_forbids = false;
     if (user_page && !fetch && paging->cr4 & CR4_PKE && paging->efer & EFER_LMA) {
         unsigned key = walk->steps[walk->count - 1].value >> 59 & 15;
         unsigned bits = paging->pkru >> (2 * key) & 3; /* bit 0 AD, bit 1 WD */
-        if (bits & 1 || (write && bits & 2 && (paging->user || paging->cr0 & CR0_WP)))
-            return page_fault(walk, PF_P | PF_PK, error);
+        key_forbids = bits & 1 || (write && bits & 2 && (paging->user || paging->cr0 & CR0_WP));
     }
+    if (!allowed || key_forbids)
+        return page_fault(walk, PF_P | (key_forbids ? PF_PK : 0), error);
     return true;
 }
 

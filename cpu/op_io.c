@@ -97,6 +97,8 @@ static bool step_string(struct cpu *cpu, const struct op *op, unsigned index, un
     if ((cpu->gpr[RCX] & width_mask(w)) == 0)
         return false;
     cpu->gpr[GPR_RIP] += op_at(op);
+    if (cpu->mode & MODE_STEP) /* a breakpoint on the instruction hits before its first iteration only */
+        cpu->rflags |= FLAG_RF;
     return true;
 }
 
@@ -105,17 +107,20 @@ HANDLER(ins)
     unsigned bytes = port_bytes(op);
     uint16_t port = (uint16_t)cpu->gpr[RDX];
     uint64_t linear;
+    if (!port_allowed(cpu, port, bytes)) /* before the count is looked at */
+        FAULT_PENDING;
     if (count_is_zero(cpu, op))
         NEXT;
-    if (!port_allowed(cpu, port, bytes) ||
-        !segment_address(cpu, ES, cpu->gpr[RDI] & width_mask(OP_ADDRESS(op)), bytes, ACCESS_WRITE, &linear) ||
+    if (!segment_address(cpu, ES, cpu->gpr[RDI] & width_mask(OP_ADDRESS(op)), bytes, ACCESS_WRITE, &linear) ||
         !mem_probe(cpu, linear, bytes, ACCESS_WRITE))
         FAULT_PENDING;
     uint64_t value = port_read(cpu, op, port, bytes);
     if (!mem_write_uint(cpu, linear, bytes, ACCESS_WRITE, value))
         FAULT_PENDING;
-    if (step_string(cpu, op, RDI, bytes))
+    if (step_string(cpu, op, RDI, bytes)) {
+        cpu->rflags |= FLAG_RF; /* see op_string.c */
         LEAVE;
+    }
     NEXT;
 }
 
@@ -124,14 +129,17 @@ HANDLER(outs)
     unsigned bytes = port_bytes(op);
     uint16_t port = (uint16_t)cpu->gpr[RDX];
     uint64_t linear, value;
+    if (!port_allowed(cpu, port, bytes))
+        FAULT_PENDING;
     if (count_is_zero(cpu, op))
         NEXT;
-    if (!port_allowed(cpu, port, bytes) ||
-        !segment_address(cpu, op->seg, cpu->gpr[RSI] & width_mask(OP_ADDRESS(op)), bytes, ACCESS_READ, &linear) ||
+    if (!segment_address(cpu, op->seg, cpu->gpr[RSI] & width_mask(OP_ADDRESS(op)), bytes, ACCESS_READ, &linear) ||
         !mem_read_uint(cpu, linear, bytes, ACCESS_READ, &value))
         FAULT_PENDING;
     port_write(cpu, op, port, bytes, value);
-    if (step_string(cpu, op, RSI, bytes))
+    if (step_string(cpu, op, RSI, bytes)) {
+        cpu->rflags |= FLAG_RF;
         LEAVE;
+    }
     NEXT;
 }

@@ -76,10 +76,10 @@ FP_SCALAR_FROM(vcvtsd2ss, cvtpd2ps, u32, u64, 8, false)
         if (!(op->flags & OP_MEM))                                                                                     \
             MMX_CHECK;                                                                                                 \
         MMX_SOURCE(8, b.u64[0]);                                                                                       \
+        if (!(op->flags & OP_MEM))                                                                                     \
+            mmx_enter(cpu); /* even if the conversion raises #XM */                                                    \
         if (unlikely(!simd_##body(cpu, &r, &b, &b, (bytes), 0)))                                                       \
             FAULT_PENDING;                                                                                             \
-        if (!(op->flags & OP_MEM))                                                                                     \
-            mmx_enter(cpu);                                                                                            \
         memcpy(&cpu->zmm[op->dst], &r, (bytes));                                                                       \
         NEXT;                                                                                                          \
     }
@@ -93,9 +93,9 @@ CONVERT_FROM_MMX(cvtpi2pd, cvtdq2pd, 16)
         union vector_register r;                                                                                       \
         MMX_CHECK;                                                                                                     \
         SOURCE_ANY(bytes)                                                                                              \
+        mmx_enter(cpu);                                                                                                \
         if (unlikely(!simd_##body(cpu, &r, b, b, (bytes), 0)))                                                         \
             FAULT_PENDING;                                                                                             \
-        mmx_enter(cpu);                                                                                                \
         mmx_write(cpu, op->dst, r.u64[0]);                                                                             \
         NEXT;                                                                                                          \
     }

@@ -1,4 +1,4 @@
-; The coherent TLB (sim only; hardware may keep stale translations): table changes without any flush are seen at once.
+; The coherent TLB (sim only; hardware and QEMU may keep stale translations): table changes without any flush are seen at once.
 %include "test.inc"
 
 %define BASE 0x40000000 ; second GiB: pdpt[1] -> pd1 -> pt0

@@ -8,8 +8,7 @@ main:
     add rax, rbx
     CHECK_FLAGS 0x8D5, 0x000 + 0x000 + 4 * 0
     FAULTS 6, 0, ud2
-    mov rcx, [scratch]
-    CHECK [fault_rip], rcx
+    CHECK [fault_count], 1
     FAULTS 13, 0, mov qword [rax + rbx], 1
     mov rdx, 0x40000000
     FAULTS 14, 2, mov qword [rdx], 1
