@@ -14,6 +14,7 @@
 struct filter {
     const char *feature;
     const char *mnemonic;
+    const char *coverage; /* file, or NULL */
     bool unimplemented;
     bool json;
 };
@@ -144,6 +145,55 @@ static void print_table(const struct filter *filter)
         printf("%s]\n", shown ? "\n" : "");
     else
         printf("%u rows, %u implemented; table %s\n", shown, implemented, isa_fingerprint);
+}
+
+/* --- coverage --- */
+
+/* The report's line about a row, from behind its operands on; "" if there is none. */
+static void report_line(FILE *report, const struct isa_row *row, char *out, size_t bytes)
+{
+    char key[160], line[512];
+    int length = snprintf(key, sizeof(key), "%s | %s | %s | ", row->mnemonic, row->encoding, row->operands);
+
+    out[0] = '\0';
+    rewind(report);
+    while (fgets(line, sizeof(line), report)) {
+        if (strncmp(line, key, (size_t)length) != 0)
+            continue;
+        line[strcspn(line, "\n")] = '\0';
+        snprintf(out, bytes, "%s", line + length);
+        return;
+    }
+}
+
+static int print_coverage(const struct filter *filter)
+{
+    FILE *report = fopen(filter->coverage, "r");
+    unsigned shown = 0, implemented = 0, compared = 0;
+
+    if (!report) {
+        fprintf(stderr, "sim isa: %s cannot be read\n", filter->coverage);
+        return 2;
+    }
+    for (char line[512]; fgets(line, sizeof(line), report) && line[0] == '#';)
+        fputs(line, stdout);
+    for (unsigned i = 0; i < ISA_ROW_COUNT; i++) {
+        const struct isa_row *row = &isa_rows[i];
+        char about[256];
+        if (!row_passes(row, filter))
+            continue;
+        bool exists = !(row->attributes & ISA_UNIMPLEMENTED);
+        report_line(report, row, about, sizeof(about));
+        bool states = about[0] >= '1' && about[0] <= '9';
+        printf("%-16s %-32s %-24s %-16s %s\n", row->mnemonic, row->encoding, row->operands,
+               exists ? "implemented" : "not implemented", states || *about ? about : "not compared");
+        shown++;
+        implemented += exists;
+        compared += states;
+    }
+    fclose(report);
+    printf("%u rows, %u implemented, %u compared with a processor\n", shown, implemented, compared);
+    return 0;
 }
 
 static bool feature_exists(const char *name)
