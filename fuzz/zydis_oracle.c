@@ -55,6 +55,14 @@ static const struct exception {
     { ONLY_ZYDIS, "INVPCID", NULL },
     { ONLY_ZYDIS, "KEYLOCKER", NULL },
     { ONLY_ZYDIS, "KEYLOCKER_WIDE", NULL },
+    { ONLY_ZYDIS, "KNCE", NULL }, /* MVEX: 62 with bit 2 of its third byte clear, Knights Corner only */
+    { ONLY_ZYDIS, "KNCJKBR", NULL },
+    { ONLY_ZYDIS, "KNCMASK", NULL },
+    { ONLY_ZYDIS, "KNCSCALAR", NULL },
+    { ONLY_ZYDIS, "KNCSTREAM", NULL },
+    { ONLY_ZYDIS, "KNCV", NULL },
+    { ONLY_ZYDIS, "KNC_MISC", NULL },
+    { ONLY_ZYDIS, "KNC_PF_HINT", NULL },
     { ONLY_ZYDIS, "MCOMMIT", NULL },
     { ONLY_ZYDIS, "MONITOR", NULL },
     { ONLY_ZYDIS, "MONITORX", NULL },
@@ -92,6 +100,8 @@ static const struct exception {
     /* Zydis gives the width of the cache line or of the register that is written; here it is what the manual's operand
        says. */
     { WIDTH, "CLFSH", NULL },
+    { WIDTH, "CLFLUSHOPT", NULL },
+    { WIDTH, "CLWB", NULL },
     { WIDTH, "AMD3DNOW_PREFETCH", NULL },
     { WIDTH, "PREFETCHWT1", NULL },
     { REGISTER, "BASE", "lar" },
