@@ -152,7 +152,8 @@ static bool forgive_pieces(struct context *c)
                                          "FLD",    "FSTP",    "FBLD",   "FBSTP",  "MOVBE",  NULL };
     if (!mnemonic_is(c, names) || !is_access_fault(c->reference->vector) || !is_access_fault(c->sim->vector))
         return false;
-    if (c->reference->vector == VEC_PF && c->sim->vector == VEC_PF && c->reference->cr2 - c->sim->cr2 >= 512)
+    if (c->reference->vector == VEC_PF && c->sim->vector == VEC_PF &&
+        (uint32_t)(c->reference->cr2 - c->sim->cr2) >= 512)
         return false;
     c->sim->vector = c->reference->vector;
     c->sim->error = c->reference->error;

@@ -25,6 +25,8 @@ static const struct option isa_options[] = {
       NULL },
     { "mnemonic", 0, "NAME", "only rows of this mnemonic", OPTION_TEXT, AT(mnemonic), 0, NULL },
     { "unimplemented", 0, NULL, "only rows that are known but raise #UD", OPTION_FLAG, AT(unimplemented), 0, NULL },
+    { "coverage", 0, "REPORT", "each row with what a report of difftest says about its comparison with a processor",
+      OPTION_TEXT, AT(coverage), 0, NULL },
     { "json", 0, NULL, "as a JSON array of objects", OPTION_FLAG, AT(json), 0, NULL },
     { 0 },
 };
@@ -173,7 +175,7 @@ static int print_coverage(const struct filter *filter)
 
     if (!report) {
         fprintf(stderr, "sim isa: %s cannot be read\n", filter->coverage);
-        return 2;
+        return STATUS_BAD_INPUT;
     }
     for (char line[512]; fgets(line, sizeof(line), report) && line[0] == '#';)
         fputs(line, stdout);
@@ -193,7 +195,7 @@ static int print_coverage(const struct filter *filter)
     }
     fclose(report);
     printf("%u rows, %u implemented, %u compared with a processor\n", shown, implemented, compared);
-    return 0;
+    return STATUS_OK;
 }
 
 static bool feature_exists(const char *name)
@@ -230,6 +232,8 @@ int cmd_isa(int argc, char **argv)
         fprintf(stderr, "sim isa: the table has no mnemonic '%s'\n", filter.mnemonic);
         return STATUS_USAGE;
     }
+    if (filter.coverage)
+        return print_coverage(&filter);
     print_table(&filter);
     return STATUS_OK;
 }
