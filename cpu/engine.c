@@ -265,8 +265,9 @@ static void deliver(struct cpu *cpu)
 static void run_single(struct cpu *cpu)
 {
     struct engine *engine = cpu->engine;
-    bool tf = cpu->rflags & FLAG_TF, rf = cpu->rflags & FLAG_RF;
+    bool tf = cpu->rflags & FLAG_TF;
     uint8_t shadow = cpu->shadow;
+    bool rf = cpu->rflags & FLAG_RF || shadow & SHADOW_MOV_SS; /* MOV SS suppresses a breakpoint behind it likewise */
     bool cached;
     struct block *block = NULL;
     if (rf || !(cpu->mode & MODE_STEP) || !debug_match_execute(cpu, code_linear(cpu, cpu->gpr[GPR_RIP])))

@@ -8,6 +8,18 @@
 #include <stdio.h>
 #include <string.h>
 
+/* How this binary was built, where that changes how it runs (never what the guest sees). */
+#ifdef SIM_TAIL_CALLS
+#define BUILD_DISPATCH "tail calls"
+#else
+#define BUILD_DISPATCH "trampoline"
+#endif
+#ifdef SIM_DROP_CACHES
+#define BUILD_CACHES ", drops caches"
+#else
+#define BUILD_CACHES ""
+#endif
+
 static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
@@ -43,7 +55,7 @@ int main(int argc, char **argv)
         return STATUS_OK;
     }
     if (argc > 1 && strcmp(argv[1], "--version") == 0) {
-        puts("sim " SIM_VERSION);
+        puts("sim " SIM_VERSION " (" BUILD_DISPATCH BUILD_CACHES ")");
         return STATUS_OK;
     }
     if (argc > 1)
