@@ -80,6 +80,7 @@ HANDLER(out)
 
 /* --- strings: one iteration an entry, each of them a boundary --------------------------------------------------- */
 
+/* The permission is checked even for a count of zero (so processors do; the manual leaves it open). */
 static bool count_is_zero(const struct cpu *cpu, const struct op *op)
 {
     return (op->flags & (OP_REP | OP_REPNE)) && (cpu->gpr[RCX] & width_mask(OP_ADDRESS(op))) == 0;
@@ -107,10 +108,11 @@ HANDLER(ins)
     unsigned bytes = port_bytes(op);
     uint16_t port = (uint16_t)cpu->gpr[RDX];
     uint64_t linear;
+    if (!port_allowed(cpu, port, bytes))
+        FAULT_PENDING;
     if (count_is_zero(cpu, op))
         NEXT;
-    if (!port_allowed(cpu, port, bytes) ||
-        !segment_address(cpu, ES, cpu->gpr[RDI] & width_mask(OP_ADDRESS(op)), bytes, ACCESS_WRITE, &linear) ||
+    if (!segment_address(cpu, ES, cpu->gpr[RDI] & width_mask(OP_ADDRESS(op)), bytes, ACCESS_WRITE, &linear) ||
         !mem_probe(cpu, linear, bytes, ACCESS_WRITE))
         FAULT_PENDING;
     uint64_t value = port_read(cpu, op, port, bytes);
@@ -126,10 +128,11 @@ HANDLER(outs)
     unsigned bytes = port_bytes(op);
     uint16_t port = (uint16_t)cpu->gpr[RDX];
     uint64_t linear, value;
+    if (!port_allowed(cpu, port, bytes))
+        FAULT_PENDING;
     if (count_is_zero(cpu, op))
         NEXT;
-    if (!port_allowed(cpu, port, bytes) ||
-        !segment_address(cpu, op->seg, cpu->gpr[RSI] & width_mask(OP_ADDRESS(op)), bytes, ACCESS_READ, &linear) ||
+    if (!segment_address(cpu, op->seg, cpu->gpr[RSI] & width_mask(OP_ADDRESS(op)), bytes, ACCESS_READ, &linear) ||
         !mem_read_uint(cpu, linear, bytes, ACCESS_READ, &value))
         FAULT_PENDING;
     port_write(cpu, op, port, bytes, value);
