@@ -346,7 +346,8 @@ static void choose_handlers(struct lowering *to)
             continue;
         }
         const struct isa_row *row = insn->row;
-        bool dead = row->flags_written && !(row->flags_written & live);
+        /* an access to memory may end the block behind the op (engine_land), where anyone may look */
+        bool dead = cannot_leave(insn) && row->flags_written && !(row->flags_written & live);
         to->block->ops[i].run = handler_of(insn, &to->block->ops[i], to->cpu->engine->generic, dead);
         uint32_t read = flags_read_by(insn);
         live = cannot_leave(insn) ? (live & ~row->flags_written) | read : FLAGS_STATUS;

@@ -22,7 +22,7 @@ foreach(source ${ASM_TESTS})
   list(APPEND GUESTS ${image})
   # A line "; options: ..." in the source holds options of sim.
   file(STRINGS ${source} options REGEX "^; options: " LIMIT_COUNT 1)
-  string(REGEX REPLACE "^; options: " "" options "${options}")
+  string(REGEX REPLACE "^[^:]*: " "" options "${options}") # list quoting escapes the semicolon
   separate_arguments(options)
   add_test(NAME asm/${name} COMMAND ${RUN_ASM} run $<TARGET_FILE:sim> ${image} ${options})
   add_test(NAME replay/${name} COMMAND ${RUN_ASM} replay $<TARGET_FILE:sim> ${image} ${options})
