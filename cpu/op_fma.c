@@ -102,8 +102,15 @@ BODY bool simd_cvtps2ph(FP_ARGUMENTS)
     if (!(imm & 4))
         context.rounding = imm & 3;
     context.flush_to_zero = false;
-    for (unsigned i = 0; i < bytes / 4; i++)
-        r->u16[i] = f16_pack(fp_convert(&context, &fp_f16, f32_unpack(&context, b->u32[i])));
+    for (unsigned i = 0; i < bytes / 4; i++) {
+        struct fp_number number = f32_unpack(&context, b->u32[i]);
+        /* With underflow unmasked PE still is that of the denormal result. */
+        struct fp_context masked = context;
+        masked.unmasked = 0;
+        r->u16[i] = f16_pack(fp_convert(&masked, &fp_f16, number));
+        fp_convert(&context, &fp_f16, number);
+        context.flags |= masked.flags;
+    }
     return simd_fp_end(cpu, &context);
 }
 HANDLER(vcvtps2ph)

@@ -119,10 +119,19 @@ static inline bool predicate_holds(enum fp_relation relation, unsigned predicate
     FP_HOST(cmp_##format, HOST_COMPARE(letter))
 COMPARE(f32, u32, "s")
 COMPARE(f64, u64, "d")
-FP(cmpps, cmp_f32, 16)
-FP(cmpss, cmp_f32, 4)
-FP(cmppd, cmp_f64, 16)
-FP(cmpsd, cmp_f64, 8)
+
+/* Legacy forms look at the low three bits of the immediate alone. */
+#define COMPARE_8(format)                                                                                              \
+    BODY bool simd_cmp8_##format(FP_ARGUMENTS)                                                                         \
+    {                                                                                                                  \
+        return simd_cmp_##format(cpu, r, a, b, bytes, imm & 7);                                                        \
+    }
+COMPARE_8(f32)
+COMPARE_8(f64)
+FP(cmpps, cmp8_f32, 16)
+FP(cmpss, cmp8_f32, 4)
+FP(cmppd, cmp8_f64, 16)
+FP(cmpsd, cmp8_f64, 8)
 
 /* All 32: the host's SSE has the first eight. */
 #define COMPARE_32(format)                                                                                             \

@@ -104,7 +104,12 @@ static const char *class_name(uint8_t isa_class)
                                          [ISA_CLASS_MMX] = "mmx",
                                          [ISA_CLASS_SSE] = "sse",
                                          [ISA_CLASS_SSE_ALIGNED] = "sse-aligned",
-                                         [ISA_CLASS_SSE_MMX] = "sse-mmx" };
+                                         [ISA_CLASS_SSE_MMX] = "sse-mmx",
+                                         [ISA_CLASS_AVX] = "avx",
+                                         [ISA_CLASS_AVX_ALIGNED] = "avx-aligned",
+                                         [ISA_CLASS_AVX512] = "avx512",
+                                         [ISA_CLASS_AVX512_ALIGNED] = "avx512-aligned",
+                                         [ISA_CLASS_OPMASK] = "opmask" };
 
     return isa_class < sizeof(names) / sizeof(names[0]) ? names[isa_class] : "?";
 }
