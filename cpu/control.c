@@ -58,6 +58,8 @@ bool control_write_cr0(struct cpu *cpu, uint64_t value)
 
 bool control_write_cr3(struct cpu *cpu, uint64_t value)
 {
+    if (cpu->cr4 & CR4_PCIDE)
+        value &= ~(1ull << 63); /* "keep what was cached": the coherent TLB always does */
     if (cpu->efer & EFER_LMA) {
         if (value >> cpu->model->physical_bits)
             return refuse(cpu);

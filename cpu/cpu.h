@@ -181,6 +181,16 @@ struct fault {
     uint8_t reserved[2];
 };
 
+/* What led to shutdown, for people: each event, the fault its delivery met, #DF where that came of it; RIP is that of the first. */
+struct shutdown_cause {
+    struct fault chain[8];
+    uint64_t cycle, rip, rsp;
+    uint16_t cs;
+    uint8_t count;     /* of the chain; 0: no shutdown */
+    uint8_t external;  /* the first is an interrupt or NMI */
+    uint8_t reserved[4];
+};
+
 struct cpu {
     /* --- state, hot part --- */
     uint64_t gpr[GPR_SLOTS];        /* slot GPR_RIP: see cpu_rip(); slot GPR_ZERO: always 0 */
@@ -230,7 +240,9 @@ struct cpu {
     uint32_t host_mxcsr;            /* what simd_engine_leave() puts back */
     uint8_t fp_soft;                /* --fp soft: SSE arithmetic never uses the host's (cpu/simd.h) */
     uint8_t fp_soft_now;            /* cache: ... or cannot now, because an exception is unmasked */
-    uint8_t reserved_cache[2];
+    uint8_t uncached;               /* the reference way (cpu_uncached) */
+    uint8_t reserved_cache[1];
+    struct shutdown_cause shutdown; /* cache: only told to people */
 };
 
 extern const struct field cpu_fields[];
@@ -257,6 +269,18 @@ static inline uint64_t cpu_rip(const struct cpu *cpu)
  * exact) and the boundary is one between instructions.
  */
 void cpu_run(struct cpu *cpu, uint64_t stop_cycle);
+
+/*
+ * Between these two cycles the engine runs each instruction by itself, without blocks and chains. The guest cannot tell;
+ * tests of the engine and hunts for its defects can. from == to: nowhere.
+ */
+void cpu_single_step(struct cpu *cpu, uint64_t from, uint64_t to);
+
+/*
+ * The reference way, for hunts for stale caches: every access walks the tables, every instruction is fetched and decoded
+ * anew. How, not what: nothing of it is visible to the guest.
+ */
+void cpu_uncached(struct cpu *cpu);
 
 /* At a boundary: takes INIT, SIPI, NMI, #DB traps or an external interrupt if one is due and admitted. True if something was taken. */
 bool cpu_sample_interrupts(struct cpu *cpu);

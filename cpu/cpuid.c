@@ -6,6 +6,7 @@
  */
 #include "cpu/isa.h"
 #include "cpu/model.h"
+#include "cpu/xstate.h"
 
 #include "devices/lapic.h"
 
@@ -36,9 +37,6 @@ static const struct cpuid_leaf leaves[] = {
     { 0x7, 0, 0, LEAF_7_EBX, 0, 0, true },
     { 0xB, 0, 0, 1, 0x100, 0, true },
     { 0xB, 1, 0, 1, 0x201, 0, true },
-    { 0xD, 0, 0, 0, 0, 0, true },
-    { 0xD, 1, 0, 0, 0, 0, true },
-    { 0xD, 2, 256, 576, 0, 0, true },                                        /* AVX state */
     { 0x15, 0, 1, CLOCK_HZ / LAPIC_CRYSTAL_HZ, LAPIC_CRYSTAL_HZ, 0, false }, /* TSC / crystal, crystal in Hz */
     { 0x16, 0, CLOCK_HZ / 1000000, CLOCK_HZ / 1000000, 100, 0, false },      /* MHz: base, maximum, bus */
     { 0x80000000, 0, LEAF_EXTENDED_MAX, 0, 0, 0, false },
@@ -47,11 +45,6 @@ static const struct cpuid_leaf leaves[] = {
     { 0x80000007, 0, 0, 0, 0, 1u << 8, false },    /* invariant TSC */
     { 0x80000008, 0, 48u << 8, 0, 0, 0, false },
 };
-
-static bool model_has(const struct cpu_model *model, unsigned feature)
-{
-    return (model->features[feature / 64] >> (feature % 64)) & 1;
-}
 
 static void add_features(const struct cpu_model *model, uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 {
@@ -62,10 +55,33 @@ static void add_features(const struct cpu_model *model, uint32_t leaf, uint32_t 
     }
 }
 
-/* Size of an XSAVE area in the standard form that holds these components. */
-static uint32_t xsave_bytes(uint64_t components)
+/* Leaf 0DH (SDM vol. 1, 13.2): sizes, features, and by component its size and place in the standard form. */
+static void xsave_leaf(const struct cpu *cpu, uint32_t subleaf, uint32_t out[4])
 {
-    return (components & 4) ? 576 + 256 : 576;
+    uint64_t components = cpu->model->xcr0_valid;
+    if (!model_has(cpu->model, ISA_FEATURE_XSAVE))
+        return;
+    if (subleaf == 0) {
+        out[0] = (uint32_t)components;
+        out[1] = xstate_bytes(cpu->xcr0, false, 0);
+        out[2] = xstate_bytes(components, false, 0);
+        out[3] = (uint32_t)(components >> 32);
+    } else if (subleaf == 1) {
+        if (model_has(cpu->model, ISA_FEATURE_XSAVEC))
+            out[1] = xstate_bytes(cpu->xcr0, true, cpu->xcr0);
+    } else if (subleaf < XSTATE_COMPONENTS && components >> subleaf & 1) {
+        out[0] = xstate_components[subleaf].bytes;
+        out[1] = xstate_components[subleaf].standard_offset;
+    }
+}
+
+/* True if the model has a feature in leaf 7, subleaf 1. */
+static bool has_leaf_7_1(const struct cpu_model *model)
+{
+    for (unsigned i = ISA_FEATURE_NONE + 1; i < ISA_FEATURE_COUNT; i++)
+        if (isa_features[i].leaf == 7 && isa_features[i].subleaf == 1 && model_has(model, i))
+            return true;
+    return false;
 }
 
 /* Leaves 80000002H to 80000004H: 48 characters. */
@@ -80,7 +96,6 @@ static void brand(const struct cpu_model *model, unsigned part, uint32_t out[4])
 static void adjust(const struct cpu *cpu, uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 {
     const struct cpu_model *model = cpu->model;
-    bool xsave = model_has(model, ISA_FEATURE_XSAVE);
     switch (leaf) {
     case 0x1:
         out[1] |= cpu->id << 24;
@@ -93,14 +108,14 @@ static void adjust(const struct cpu *cpu, uint32_t leaf, uint32_t subleaf, uint3
             out[2] = subleaf & 0xFF;
         out[3] = cpu->id;
         break;
-    case 0xD:
-        if (subleaf == 0 && xsave) {
-            out[0] = (uint32_t)model->xcr0_valid;
-            out[1] = xsave_bytes(cpu->xcr0);
-            out[2] = xsave_bytes(model->xcr0_valid);
-        } else if (subleaf > 1 && !((subleaf < 64 ? model->xcr0_valid >> subleaf : 0) & 1)) {
-            memset(out, 0, 16);
+    case 0x7:
+        if (subleaf == 0) {
+            out[0] = has_leaf_7_1(model);
+            out[2] |= (cpu->cr4 & CR4_PKE) ? 1u << 4 : 0; /* OSPKE */
         }
+        break;
+    case 0xD:
+        xsave_leaf(cpu, subleaf, out);
         break;
     case 0x80000001:
         out[3] |= model->page_1g ? 1u << 26 : 0;

@@ -224,7 +224,7 @@ static struct block *block_at_rip(struct cpu *cpu, uint32_t mode, bool *cached)
         return NULL;
     const struct ram *ram = &cpu->board->ram;
     uint64_t page = ram_page_at(ram, physical);
-    if (page == RAM_NO_PAGE || limit_bytes < RAM_PAGE_BYTES)
+    if (page == RAM_NO_PAGE || limit_bytes < RAM_PAGE_BYTES || cpu->uncached)
         return scratch_block(cpu, linear, physical, limit_bytes);
     struct block *block = block_find(cpu, physical, mode);
     if (!block) {
@@ -344,6 +344,27 @@ static uint64_t drop_at_random(struct cpu *cpu)
 }
 #endif
 
+void cpu_single_step(struct cpu *cpu, uint64_t from, uint64_t to)
+{
+    cpu->engine->step_from = from;
+    cpu->engine->step_to = to;
+}
+
+/* True if the next instruction is to be run by itself; else *deadline becomes no later than the first that is. */
+static bool steps_singly(const struct cpu *cpu, uint64_t *deadline)
+{
+    const struct engine *engine = cpu->engine;
+    if (cpu->mode & MODE_STEP || cpu->shadow)
+        return true;
+    if (cpu->cycle >= engine->step_to)
+        return false;
+    if (cpu->cycle >= engine->step_from)
+        return true;
+    if (*deadline > engine->step_from)
+        *deadline = engine->step_from;
+    return false;
+}
+
 /* True if cpu_sample_interrupts() would have something to decide at this boundary. */
 static bool wants_sampling(const struct cpu *cpu)
 {
@@ -368,11 +389,14 @@ void cpu_run(struct cpu *cpu, uint64_t stop_cycle)
 #endif
         if (cpu->cycle >= clock->next_cycles || cpu->cycle >= stop_cycle)
             break;
+        bool single = steps_singly(cpu, &deadline);
         cpu->deadline = deadline;
-        if (cpu->mode & MODE_STEP || cpu->shadow || cpu->rflags & FLAG_RF)
+        if (single) {
             run_single(cpu);
-        else
+        } else {
+            cpu->rflags &= ~(uint64_t)FLAG_RF; /* for one instruction, and where there are no breakpoints for nothing */
             run_blocks(cpu);
+        }
         if (wants_sampling(cpu))
             break;
     }

@@ -35,6 +35,8 @@ struct engine {
     struct op landing[2];     /* copy of an op behind which the block ends, and the op that leaves */
     _Alignas(16) uint8_t scratch[256]; /* the block of an instruction that no cached block can hold */
     uint64_t next_drop, drops;         /* test build: see SIM_DROP_CACHES */
+    uint64_t step_from, step_to;       /* cpu_single_step(); equal: none */
+    bool generic; /* lower to the handlers that serve everything: the fuzzer compares them with the specialised ones */
     struct tlb_set *tlbs;
     struct block_cache *blocks;
 };

@@ -317,8 +317,21 @@ static bool combine(const struct event *first, struct fault met, struct event *n
     return true;
 }
 
+static void cause_add(struct shutdown_cause *cause, const struct fault *fault)
+{
+    if (cause->count < sizeof(cause->chain) / sizeof(cause->chain[0]))
+        cause->chain[cause->count++] = *fault;
+}
+
 static void deliver(struct cpu *cpu, struct event event)
 {
+    struct shutdown_cause cause = { .cycle = cpu->cycle,
+                                    .rip = cpu_rip(cpu),
+                                    .rsp = cpu->gpr[RSP],
+                                    .cs = cpu->segment[CS].selector,
+                                    .count = 1,
+                                    .external = event.kind == EVENT_EXTERNAL,
+                                    .chain = { event.fault } };
     flags_fold(cpu);
     cpu->shadow = 0;
     while (!deliver_once(cpu, &event)) {
@@ -332,11 +345,15 @@ static void deliver(struct cpu *cpu, struct event event)
         /* a software interrupt that cannot be delivered is a fault of its instruction */
         if (event.kind == EVENT_SOFTWARE || event.kind == EVENT_ICEBP)
             cpu->gpr[GPR_RIP] -= event.fault.reserved[0];
+        cause_add(&cause, &met);
         if (!combine(&event, met, &next)) {
             cpu->activity = SHUTDOWN;
+            cpu->shutdown = cause;
             board_request_stop(cpu->board, BOARD_TRIPLE_FAULT, 0);
             break;
         }
+        if (next.fault.vector == VEC_DF)
+            cause_add(&cause, &next.fault);
         event = next;
     }
     cpu->pending_db &=

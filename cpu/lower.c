@@ -6,6 +6,7 @@
  * vol. 2A, 2.4 and 2.5; vol. 3A, 5.9).
  */
 #include "cpu/block.h"
+#include "cpu/fused.h"
 #include "cpu/handler.h"
 #include "cpu/insn.h"
 #include "cpu/model.h"
@@ -73,6 +74,21 @@ static op_fn *forced_fault(const struct isa_row *row, uint32_t mode)
         if (ts)
             return op_raise_nm;
         break;
+    case ISA_CLASS_AVX:
+    case ISA_CLASS_AVX_ALIGNED:
+        if (!(mode & MODE_AVX))
+            return op_raise_ud;
+        if (ts)
+            return op_raise_nm;
+        break;
+    case ISA_CLASS_AVX512:
+    case ISA_CLASS_AVX512_ALIGNED:
+    case ISA_CLASS_OPMASK:
+        if (!(mode & MODE_AVX512))
+            return op_raise_ud;
+        if (ts)
+            return op_raise_nm;
+        break;
     case ISA_CLASS_NONE:
         break;
     }
@@ -105,7 +121,9 @@ static void lower_memory(struct op *op, const struct insn *insn)
     op->base = insn->base == INSN_NO_REGISTER ? GPR_ZERO * 8
                : insn->base == INSN_BASE_RIP  ? GPR_RIP * 8
                                               : (uint8_t)(insn->base * 8);
-    op->index = insn->index == INSN_NO_REGISTER ? GPR_ZERO * 8 : (uint8_t)(insn->index * 8);
+    op->index = insn->index == INSN_NO_REGISTER    ? GPR_ZERO * 8
+                : insn->row->attributes & ISA_VSIB ? insn->index
+                                                   : (uint8_t)(insn->index * 8);
     op->scale = insn->scale;
     op->disp = (int32_t)insn->displacement;
     if (flat && insn->base == INSN_BASE_RIP) {
@@ -122,6 +140,32 @@ static void lower_memory(struct op *op, const struct insn *insn)
 static bool operand_is(const struct insn *insn, unsigned i, enum operand_kind kind)
 {
     return i < insn->operand_count && insn->operand[i].kind == kind;
+}
+
+/* Vector rows with VEX and EVEX: struct op says where the operands go. */
+static void lower_vector(struct op *op, const struct insn *insn)
+{
+    const struct isa_row *row = insn->row;
+    op->src = 0;
+    for (unsigned i = 1; i < insn->operand_count; i++) {
+        if (insn->operand[i].kind != OPERAND_REGISTER)
+            continue;
+        if (row->operand[i].source == FROM_VVVV)
+            op->src = register_of(&insn->operand[i]);
+        else if (row->operand[i].source != FROM_IS4)
+            op->x.src2 = register_of(&insn->operand[i]);
+    }
+    if (insn->mode_bits != 64 && row->operand_count > 3 && row->operand[3].source == FROM_IS4)
+        op->x.imm8 &= 0x7F;
+    bool has_vvvv = false;
+    for (unsigned i = 1; i < row->operand_count; i++)
+        has_vvvv |= row->operand[i].source == FROM_VVVV;
+    if (!has_vvvv)
+        op->src = op->x.src2;
+    op->x.mask = insn->mask;
+    op->x.evex = insn->evex;
+    if (row->isa_class == ISA_CLASS_AVX_ALIGNED || row->isa_class == ISA_CLASS_AVX512_ALIGNED)
+        op->flags |= OP_ALIGNED;
 }
 
 static void lower_operands(struct op *op, const struct insn *insn)
@@ -177,6 +221,8 @@ static void lower_operands(struct op *op, const struct insn *insn)
             op->flags |= OP_SEGMENTED;
         }
     }
+    if (row->isa_class >= ISA_CLASS_AVX)
+        lower_vector(op, insn);
 }
 
 /* --- handlers --- */
@@ -194,11 +240,15 @@ static int shape_of(const struct insn *insn)
     return memory0 ? SHAPE_MR : memory1 ? SHAPE_RM : SHAPE_RR;
 }
 
-static op_fn *handler_of(const struct insn *insn, const struct op *op, bool flags_dead)
+static op_fn *handler_of(const struct insn *insn, const struct op *op, bool generic, bool flags_dead)
 {
     const struct handlers *handlers = insn->row->handlers;
     unsigned width = op->form & 3;
-    int shape = op->flags & OP_SEGMENTED ? -1 : shape_of(insn);
+    int shape = generic || op->flags & OP_SEGMENTED ? -1 : shape_of(insn);
+    if (handlers->masked && (op->x.mask || op->x.evex & (INSN_EVEX_Z | INSN_EVEX_B)))
+        return handlers->masked;
+    if (handlers->plain[0])
+        return handlers->plain[op->form >> 4 & 3];
     if (shape >= 0) {
         if (flags_dead && handlers->dead && handlers->dead[shape][width])
             return handlers->dead[shape][width];
@@ -208,11 +258,40 @@ static op_fn *handler_of(const struct insn *insn, const struct op *op, bool flag
     return handlers->by_width[width] ? handlers->by_width[width] : handlers->any;
 }
 
+extern const struct handlers handlers_nop, handlers_cmp, handlers_test, handlers_shl, handlers_shr, handlers_sar,
+    handlers_rol, handlers_ror, handlers_shld, handlers_shrd;
+
+/* True if the instruction has an operand in memory that it accesses: LEA has one without a size, hints do not look at
+ * theirs. */
+static bool accesses_memory(const struct insn *insn)
+{
+    if (!insn->has_memory || insn->row->handlers == &handlers_nop)
+        return false;
+    for (unsigned i = 0; i < insn->operand_count; i++)
+        if (insn->operand[i].kind == OPERAND_MEMORY && insn->operand[i].bytes == 0)
+            return false;
+    return true;
+}
+
 /* True if the op can neither fault nor end its block early, so that nobody looks at the flags inside of it. */
 static bool cannot_leave(const struct insn *insn)
 {
     const struct isa_row *row = insn->row;
-    return row->attributes & ISA_PURE && !insn->has_memory;
+    return (row->attributes & ISA_PURE || row->handlers == &handlers_nop) && !accesses_memory(insn);
+}
+
+/* The flags an instruction reads. A shift reads what it writes only because a count of 0 keeps it; a known count needs
+ * no such care. */
+static uint32_t flags_read_by(const struct insn *insn)
+{
+    const struct isa_row *row = insn->row;
+    const struct handlers *handlers = row->handlers;
+    bool shift = handlers == &handlers_shl || handlers == &handlers_shr || handlers == &handlers_sar ||
+                 handlers == &handlers_rol || handlers == &handlers_ror || handlers == &handlers_shld ||
+                 handlers == &handlers_shrd;
+    unsigned mask = insn->operand_bits == 64 ? 63 : 31;
+    bool known = operand_is(insn, insn->operand_count - 1u, OPERAND_IMMEDIATE) && insn->immediate & mask;
+    return shift && known ? row->flags_read & ~row->flags_written : row->flags_read;
 }
 
 /* --- blocks --- */
@@ -224,6 +303,7 @@ struct lowering {
     unsigned count;
     struct insn insns[BLOCK_INSNS_MAX];
     bool raised[BLOCK_INSNS_MAX];
+    bool fused; /* the last two instructions are one op */
 };
 
 /* Fills the next op; true if the block must end behind it. */
@@ -266,13 +346,37 @@ static void choose_handlers(struct lowering *to)
             continue;
         }
         const struct isa_row *row = insn->row;
-        bool dead = row->flags_written && !(row->flags_written & live);
-        to->block->ops[i].run = handler_of(insn, &to->block->ops[i], dead);
-        if (cannot_leave(insn))
-            live = (live & ~(row->flags_written & ~row->flags_read)) | row->flags_read;
-        else
-            live = FLAGS_STATUS;
+        /* an access to memory may end the block behind the op (engine_land), where anyone may look */
+        bool dead = cannot_leave(insn) && row->flags_written && !(row->flags_written & live);
+        to->block->ops[i].run = handler_of(insn, &to->block->ops[i], to->cpu->engine->generic, dead);
+        uint32_t read = flags_read_by(insn);
+        live = cannot_leave(insn) ? (live & ~row->flags_written) | read : FLAGS_STATUS;
     }
+}
+
+/* Fuses a compare with the conditional jump that ends the block, if there is a handler for the pair. */
+static void fuse_branch(struct lowering *to)
+{
+    if (to->count < 2 || (to->mode & MODE_CODE_MASK) != MODE_CODE64 || to->raised[to->count - 1])
+        return;
+    const struct insn *first = &to->insns[to->count - 2], *jump = &to->insns[to->count - 1];
+    struct op *op = &to->block->ops[to->count - 2];
+    bool test = first->row->handlers == &handlers_test;
+    bool jcc =
+        jump->row->attributes & ISA_BRANCH && jump->row->operand[0].source == FROM_RELATIVE && jump->row->flags_read;
+    int shape = shape_of(first);
+    if ((!test && first->row->handlers != &handlers_cmp) || !jcc || jump->opcode >> 4 == 14 || shape < 0)
+        return;
+    unsigned length = first->length + jump->length;
+    op_fn *handler = fused_handler(test, (enum shape)shape, op->form & 3, jump->opcode & 15);
+    if (!handler || length > 15)
+        return;
+    if (shape == SHAPE_RI)
+        op->disp = (int32_t)op->imm; /* immediates of CMP and TEST have 32 bits at most */
+    op->imm = to->block->ops[to->count - 1].imm;
+    op->at_length = (uint16_t)(op_at(op) << 4 | length);
+    op->run = handler;
+    to->fused = true;
 }
 
 /* Appends the end op where the last instruction is no branch, and the chains. Returns the block's size in bytes. */
@@ -281,7 +385,7 @@ static size_t finish_block(struct lowering *to, unsigned end)
     struct block *block = to->block;
     const struct insn *last = &to->insns[to->count - 1];
     bool raised = to->raised[to->count - 1];
-    unsigned ops = to->count;
+    unsigned ops = to->count - to->fused;
     if (raised || !(last->row->attributes & ISA_BRANCH)) {
         bool leaves = !raised && last->row->attributes & ISA_ENDS;
         block->ops[ops++] =
@@ -293,8 +397,10 @@ static size_t finish_block(struct lowering *to, unsigned end)
     for (unsigned i = to->count; i-- > 0;) {
         const struct isa_row *row = to->insns[i].row;
         cycles += to->raised[i] || !row ? 1 : row->cost;
-        block->ops[i].left = (uint8_t)cycles;
-        block->ops[i].insns_left = (uint8_t)(to->count - i);
+        if (i < to->count - to->fused) {
+            block->ops[i].left = (uint8_t)cycles;
+            block->ops[i].insns_left = (uint8_t)(to->count - i);
+        }
     }
     block->cycles = (uint8_t)cycles;
     block->insns = (uint8_t)to->count;
@@ -335,5 +441,6 @@ size_t lower_block(const struct cpu *cpu, struct block *block, uint64_t physical
             break;
     }
     choose_handlers(&to);
+    fuse_branch(&to);
     return finish_block(&to, at);
 }

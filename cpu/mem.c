@@ -22,11 +22,11 @@ static bool is_canonical(const struct cpu *cpu, uint64_t linear)
     return (uint64_t)((int64_t)(linear << unused) >> unused) == linear;
 }
 
-static bool check_address(struct cpu *cpu, uint64_t linear, unsigned bytes, unsigned access)
+static bool check_address(struct cpu *cpu, uint64_t linear, unsigned access)
 {
     if (!(cpu->efer & EFER_LMA))
         return true;
-    if (!is_canonical(cpu, linear) || !is_canonical(cpu, linear + bytes - 1))
+    if (!is_canonical(cpu, linear))
         return fault_raise(cpu, access & ACCESS_STACK ? VEC_SS : VEC_GP, true, 0);
     return true;
 }
@@ -37,7 +37,13 @@ static bool check_alignment(struct cpu *cpu, uint64_t linear, unsigned bytes, un
 {
     bool active =
         cpu->cpl == 3 && cpu->cr0 & CR0_AM && cpu->rflags & FLAG_AC && !(access & (ACCESS_SYSTEM | ACCESS_EXECUTE));
-    unsigned alignment = bytes == 10 ? 8 : bytes;
+    unsigned alignment = bytes;
+    if (bytes == 10)
+        alignment = 8;
+    else if (bytes == 28 || bytes == 108) /* the x87 environment and state, of 32 bits and of 16 */
+        alignment = 4;
+    else if (bytes == 14 || bytes == 94)
+        alignment = 2;
     if (active && alignment <= 8 && (alignment & (alignment - 1)) == 0 && linear & (alignment - 1))
         return fault_raise(cpu, VEC_AC, true, 0);
     return true;
@@ -61,7 +67,9 @@ static bool place_find(struct cpu *cpu, uint64_t linear, unsigned bytes, unsigne
 static bool places_find(struct cpu *cpu, uint64_t linear, unsigned bytes, unsigned access, struct place place[2],
                         unsigned *count)
 {
-    if (!check_address(cpu, linear, bytes, access) || !check_alignment(cpu, linear, bytes, access))
+    /* Processors look at the alignment before they look at a second part of the access. */
+    if (!check_address(cpu, linear, access) || !check_alignment(cpu, linear, bytes, access) ||
+        !check_address(cpu, linear + bytes - 1, access))
         return false;
     if (!(cpu->efer & EFER_LMA))
         linear = (uint32_t)linear;

@@ -21,7 +21,7 @@ enum access {
     ACCESS_AS_USER = 32, /* with the rights of CPL 3 (privilege checks of an outer frame) */
 };
 
-#define TLB_ENTRIES 1024u
+#define TLB_ENTRIES 4096u
 
 /* Tags are linear page addresses; TLB_EMPTY never matches. */
 #define TLB_EMPTY 1ull

@@ -37,32 +37,20 @@ struct walk {
     struct step steps[LEVELS_MAX];
 };
 
-static void table_note(struct cpu *cpu, uint64_t table, unsigned level, unsigned entry_bytes, uint64_t linear)
+/* Notes how a RAM page serves as a table, so that a write to it can evict what it maps. */
+static void table_note(struct cpu *cpu, uint64_t page, unsigned level, unsigned entry_bytes, uint64_t linear)
 {
-    struct ram *ram = &cpu->board->ram;
-    uint64_t page = ram_page_at(ram, table);
-    if (page == RAM_NO_PAGE)
-        return;
     unsigned bits = entry_bytes == 8 ? 9 : 10;
     unsigned span_bits = 12 + bits * level;
     uint64_t base = span_bits >= 64 ? 0 : linear >> span_bits << span_bits;
     struct table_use *use = &cpu->engine->tlbs->tables[page];
     if (!use->level) {
         *use = (struct table_use){ .linear_base = base, .level = (uint8_t)level, .entry_bytes = (uint8_t)entry_bytes };
-        ram_watch(ram, page, RAM_WATCH_TABLE);
+        ram_watch(&cpu->board->ram, page, RAM_WATCH_TABLE);
     } else if (use->linear_base != base || use->level != level || use->entry_bytes != entry_bytes) {
         use->ambiguous = true;
     }
     use->writes = 0;
-}
-
-/* Reads an entry; one outside RAM reads all ones, as the bus would answer. */
-static uint64_t entry_read(const struct walk *walk, uint64_t address)
-{
-    uint64_t value = 0;
-    if (!ram_read(&walk->cpu->board->ram, address, &value, walk->entry_bytes))
-        value = walk->entry_bytes == 8 ? UINT64_MAX : UINT32_MAX;
-    return value;
 }
 
 static bool page_fault(const struct walk *walk, uint32_t why, uint32_t *error)
@@ -74,14 +62,21 @@ static bool page_fault(const struct walk *walk, uint32_t why, uint32_t *error)
     return false;
 }
 
-/* Steps down one level: reads the entry and refuses absent ones and reserved bits. */
+/* Steps down one level: reads the entry and refuses absent ones and reserved bits. Outside of RAM the bus answers all
+ * ones. */
 static bool step_down(struct walk *walk, uint64_t table, unsigned level, unsigned index, uint64_t reserved,
                       uint32_t *error)
 {
+    const struct ram *ram = &walk->cpu->board->ram;
     struct step *step = &walk->steps[walk->count++];
-    table_note(walk->cpu, table, level, walk->entry_bytes, walk->linear);
+    uint64_t page = ram_page_at(ram, table);
     step->address = table + (uint64_t)index * walk->entry_bytes;
-    step->value = entry_read(walk, step->address);
+    step->value = walk->entry_bytes == 8 ? UINT64_MAX : UINT32_MAX;
+    if (page != RAM_NO_PAGE) {
+        table_note(walk->cpu, page, level, walk->entry_bytes, walk->linear);
+        step->value = 0;
+        memcpy(&step->value, ram_page_bytes(ram, page) + index * walk->entry_bytes, walk->entry_bytes);
+    }
     if (!(step->value & PTE_P))
         return page_fault(walk, 0, error);
     if (step->value & reserved)
@@ -111,14 +106,14 @@ static bool rights_allow(const struct walk *walk, uint32_t *error)
         allowed = false;
     if (!paging->user && user_page && !fetch && paging->cr4 & CR4_SMAP && !paging->smap_override)
         allowed = false;
-    if (!allowed)
-        return page_fault(walk, PF_P, error);
+    bool key_forbids = false;
     if (user_page && !fetch && paging->cr4 & CR4_PKE && paging->efer & EFER_LMA) {
         unsigned key = walk->steps[walk->count - 1].value >> 59 & 15;
         unsigned bits = paging->pkru >> (2 * key) & 3; /* bit 0 AD, bit 1 WD */
-        if (bits & 1 || (write && bits & 2 && (paging->user || paging->cr0 & CR0_WP)))
-            return page_fault(walk, PF_P | PF_PK, error);
+        key_forbids = bits & 1 || (write && bits & 2 && (paging->user || paging->cr0 & CR0_WP));
     }
+    if (!allowed || key_forbids)
+        return page_fault(walk, PF_P | (key_forbids ? PF_PK : 0), error);
     return true;
 }
 

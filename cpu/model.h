@@ -1,5 +1,5 @@
 /*
- * CPU models: what CPUID answers, which features exist, which MSRs there are. Named by the psABI levels; docs/devices.md
+ * CPU models: what CPUID answers, which features exist, which MSRs there are. Named by the psABI levels; docs/cpu-models.md
  * lists what a model has beyond its level. The leaves come from the model, never from the host.
  */
 #ifndef CPU_MODEL_H
@@ -25,8 +25,14 @@ struct cpu_model {
     uint64_t cr4_valid;             /* CR4 bits that may be set */
     uint64_t efer_valid;
     uint64_t xcr0_valid;
-    bool smep, smap, umip, pku, fsgsbase, pcid, invpcid, rdtscp, la57, page_1g;
+    bool page_1g;                   /* pages of 1 GiB */
 };
+
+/* Whether the model advertises an enum isa_feature. */
+static inline bool model_has(const struct cpu_model *model, unsigned feature)
+{
+    return model->features[feature / 64] >> (feature % 64) & 1;
+}
 
 /* NULL if there is none of that name. */
 const struct cpu_model *cpu_model_find(const char *name);

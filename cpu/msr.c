@@ -4,6 +4,7 @@
  * An MSR that is not here does not exist: #GP(0), and the summary counts it.
  */
 #include "cpu/control.h"
+#include "cpu/isa.h"
 #include "cpu/mem.h"
 #include "cpu/model.h"
 #include "cpu/segment.h"
@@ -32,6 +33,7 @@ enum msr {
     MSR_TSC_DEADLINE = 0x6E0,
     MSR_X2APIC = 0x800,
     MSR_X2APIC_END = 0x8FF,
+    MSR_XSS = 0xDA0,
     MSR_EFER = 0xC0000080,
     MSR_STAR = 0xC0000081,
     MSR_LSTAR = 0xC0000082,
@@ -152,7 +154,7 @@ static struct plain plain_at(struct cpu *cpu, uint32_t index)
     case MSR_PAT:
         return (struct plain){ &msr->pat, PAT_TYPES };
     case MSR_TSC_AUX:
-        return (struct plain){ cpu->model->rdtscp ? &msr->tsc_aux : NULL, LOW_HALF };
+        return (struct plain){ model_has(cpu->model, ISA_FEATURE_RDTSCP) ? &msr->tsc_aux : NULL, LOW_HALF };
     case MSR_BIOS_SIGN_ID:
         return (struct plain){ &msr->bios_sign_id, NOTHING };
     case MSR_FEATURE_CONTROL:
@@ -242,6 +244,9 @@ bool cpu_read_msr(struct cpu *cpu, uint32_t index, uint64_t *value)
     case MSR_MCG_STATUS:
         *value = cpu->msr.mcg_status;
         return true;
+    case MSR_XSS:
+        *value = cpu->msr.xss;
+        return model_has(cpu->model, ISA_FEATURE_XSAVES) || unknown(cpu, index);
     case MSR_MCG_CAP: /* no banks */
     case MSR_PLATFORM_ID:
         *value = 0;
@@ -284,6 +289,10 @@ static bool write_special(struct cpu *cpu, uint32_t index, uint64_t value)
         return true;
     case MSR_MCG_STATUS:
         return value == 0; /* software may only clear it, and nothing ever sets it */
+    case MSR_XSS:          /* there are no supervisor components */
+        if (!model_has(cpu->model, ISA_FEATURE_XSAVES))
+            return unknown(cpu, index);
+        return value == 0;
     case MSR_MCG_CAP:
     case MSR_PLATFORM_ID:
     case MSR_MTRR_CAP:

@@ -187,6 +187,16 @@ static OP(call_ri64)
 static op_fn *const call_shaped[SHAPES][4] = { [SHAPE_RI] = { NULL, NULL, NULL, op_call_ri64 } };
 HANDLERS(call) = { .any = op_call_any, .shaped = call_shaped };
 
+/* In 64-bit mode processors see a fault of the push before that of the target. */
+#define CALL_REFUSED(rsp)                                                                                              \
+    do {                                                                                                               \
+        const struct fault fault_ = cpu->fault;                                                                        \
+        if ((cpu->mode & MODE_CODE_MASK) == MODE_CODE64)                                                               \
+            PROBE((rsp), 8, ACCESS_WRITE | ACCESS_STACK);                                                              \
+        cpu->fault = fault_;                                                                                           \
+        FAULT_PENDING;                                                                                                 \
+    } while (0)
+
 /* CALL r/m. The stack is translated before a target in a device's memory is read. */
 static OP(call_indirect_any)
 {
@@ -204,7 +214,7 @@ static OP(call_indirect_any)
         target = REG(w, op->dst);
     }
     if (!target_check(cpu, target))
-        FAULT_PENDING;
+        CALL_REFUSED(rsp);
     STACK_LINEAR(to, rsp, w / 8, ACCESS_WRITE);
     STORE_STACK(w, to, next_rip(cpu, op));
     stack_set(cpu, rsp);
@@ -215,7 +225,7 @@ static OP(call_indirect_rr64)
 {
     uint64_t target = REG(64, op->dst), rsp = cpu->gpr[RSP] - 8;
     if (!target_check64(cpu, target))
-        FAULT_PENDING;
+        CALL_REFUSED(rsp);
     STORE_STACK(64, rsp, cpu->gpr[GPR_RIP] + op_end(op));
     cpu->gpr[RSP] = rsp;
     cpu->gpr[GPR_RIP] = target;

@@ -80,7 +80,6 @@ HANDLER(out)
 
 /* --- strings: one iteration an entry, each of them a boundary --------------------------------------------------- */
 
-/* The permission is checked even for a count of zero (so processors do; the manual leaves it open). */
 static bool count_is_zero(const struct cpu *cpu, const struct op *op)
 {
     return (op->flags & (OP_REP | OP_REPNE)) && (cpu->gpr[RCX] & width_mask(OP_ADDRESS(op))) == 0;
@@ -108,7 +107,7 @@ HANDLER(ins)
     unsigned bytes = port_bytes(op);
     uint16_t port = (uint16_t)cpu->gpr[RDX];
     uint64_t linear;
-    if (!port_allowed(cpu, port, bytes))
+    if (!port_allowed(cpu, port, bytes)) /* before the count is looked at */
         FAULT_PENDING;
     if (count_is_zero(cpu, op))
         NEXT;
@@ -118,8 +117,10 @@ HANDLER(ins)
     uint64_t value = port_read(cpu, op, port, bytes);
     if (!mem_write_uint(cpu, linear, bytes, ACCESS_WRITE, value))
         FAULT_PENDING;
-    if (step_string(cpu, op, RDI, bytes))
+    if (step_string(cpu, op, RDI, bytes)) {
+        cpu->rflags |= FLAG_RF; /* see op_string.c */
         LEAVE;
+    }
     NEXT;
 }
 
@@ -136,7 +137,9 @@ HANDLER(outs)
         !mem_read_uint(cpu, linear, bytes, ACCESS_READ, &value))
         FAULT_PENDING;
     port_write(cpu, op, port, bytes, value);
-    if (step_string(cpu, op, RSI, bytes))
+    if (step_string(cpu, op, RSI, bytes)) {
+        cpu->rflags |= FLAG_RF;
         LEAVE;
+    }
     NEXT;
 }

@@ -266,7 +266,8 @@ HANDLER(movmskpd)
             if (!segment_address(cpu, op->seg, (offset_ + first_) & width_mask(OP_ADDRESS(op)), last_ - first_ + 1,    \
                                  ACCESS_WRITE, &linear_))                                                              \
                 FAULT_PENDING;                                                                                         \
-            PROBE(linear_, last_ - first_ + 1, ACCESS_WRITE);                                                          \
+            PROBE(linear_, 1, ACCESS_WRITE); /* the ends: the span as a whole has no alignment to be checked */        \
+            PROBE(linear_ + last_ - first_, 1, ACCESS_WRITE);                                                          \
             for (unsigned i = first_; i <= last_; i++) {                                                               \
                 if ((masks)->u8[i] >> 7)                                                                               \
                     STORE(8, linear_ + i - first_, (values)->u8[i]);                                                   \
@@ -285,8 +286,8 @@ HANDLER(maskmovq)
     MMX_CHECK;
     value.u64[0] = mmx_read(cpu, op->dst);
     mask.u64[0] = mmx_read(cpu, op->src);
-    MASKED_STORE(&value, &mask, 8u);
     mmx_enter(cpu);
+    MASKED_STORE(&value, &mask, 8u);
     NEXT;
 }
 

@@ -76,14 +76,15 @@ static inline bool string_address(struct cpu *cpu, const struct op *op, unsigned
         flags_sub(cpu, al_, value, al_ - value, w);                                                                    \
         string_advance(cpu, op, RDI, string_step(cpu, (w) / 8));                                                       \
     } while (0)
+/* The second operand comes first, as on Intel's processors. */
 #define CMPS_ONCE(w)                                                                                                   \
     do {                                                                                                               \
         uint64_t first, second, step_ = string_step(cpu, (w) / 8);                                                     \
-        STRING_LINEAR(at_si_, op->seg, RSI, (w) / 8, ACCESS_READ);                                                     \
         STRING_LINEAR(at_di_, ES, RDI, (w) / 8, ACCESS_READ);                                                          \
-        if (unlikely(!tlb_reads(cpu, at_di_, (w) / 8))) {                                                              \
-            PROBE(at_si_, (w) / 8, operand_access(op, ACCESS_READ));                                                   \
+        STRING_LINEAR(at_si_, op->seg, RSI, (w) / 8, ACCESS_READ);                                                     \
+        if (unlikely(!tlb_reads(cpu, at_si_, (w) / 8))) {                                                              \
             PROBE(at_di_, (w) / 8, ACCESS_READ);                                                                       \
+            PROBE(at_si_, (w) / 8, operand_access(op, ACCESS_READ));                                                   \
         }                                                                                                              \
         LOAD(w, first, at_si_);                                                                                        \
         LOAD(w, second, at_di_);                                                                                       \
@@ -195,21 +196,20 @@ static inline bool repeat_always(const struct cpu *cpu, const struct op *op)
     return true;
 }
 
-/* A breakpoint on the instruction hits before its first iteration only: RF stays set until the last (SDM vol. 3B,
- * 18.3.1.1). */
-static inline void string_unfinished(struct cpu *cpu)
-{
-    if (cpu->mode & MODE_STEP)
-        cpu->rflags |= FLAG_RF;
-}
-
-#define STRING_ANY(w, name, once, chunk, repeat)                                                                       \
+/*
+ * Between two iterations the status flags are those of before (SDM: "the EFLAGS value is restored to the state prior to
+ * the execution of the instruction"), and RF is set, so that what comes in there pushes it (SDM vol. 3B, 18.3.1.1).
+ */
+#define STRING_ANY(w, name, once, chunk, repeat, pointers)                                                             \
     static OP(name##_any##w)                                                                                           \
     {                                                                                                                  \
         if (!(op->flags & (OP_REP | OP_REPNE))) {                                                                      \
             once(w);                                                                                                   \
             NEXT;                                                                                                      \
         }                                                                                                              \
+        const uint64_t result_ = cpu->flag_result, carries_ = cpu->flag_carries;                                       \
+        string_advance(cpu, op, RCX, 0);                                                                               \
+        pointers;                                                                                                      \
         if (string_offset(cpu, op, RCX) == 0)                                                                          \
             NEXT;                                                                                                      \
         for (;;) {                                                                                                     \
@@ -221,21 +221,30 @@ static inline void string_unfinished(struct cpu *cpu)
             }                                                                                                          \
             if (!more || string_offset(cpu, op, RCX) == 0)                                                             \
                 NEXT;                                                                                                  \
+            cpu->flag_result = result_;                                                                                \
+            cpu->flag_carries = carries_;                                                                              \
             if (cpu->cycle >= cpu->deadline || cpu->mode & MODE_STEP) {                                                \
                 cpu->gpr[GPR_RIP] += op_at(op);                                                                        \
-                string_unfinished(cpu);                                                                                \
+                cpu->rflags |= FLAG_RF;                                                                                \
                 LEAVE;                                                                                                 \
             }                                                                                                          \
             cpu->cycle++;                                                                                              \
             cpu->retired++;                                                                                            \
         }                                                                                                              \
     }
-#define STRING_HANDLERS(name, once, chunk, repeat)                                                                     \
-    EACH_WIDTH(STRING_ANY, name, once, chunk, repeat)                                                                  \
+#define STRING_HANDLERS(name, once, chunk, repeat, pointers)                                                           \
+    EACH_WIDTH(STRING_ANY, name, once, chunk, repeat, pointers)                                                        \
     HANDLERS(name) = { .by_width = BY_WIDTH(name) }
 
-STRING_HANDLERS(movs, MOVS_ONCE, movs_chunk, repeat_always);
-STRING_HANDLERS(stos, STOS_ONCE, stos_chunk, repeat_always);
-STRING_HANDLERS(lods, LODS_ONCE, no_chunk, repeat_always);
-STRING_HANDLERS(scas, SCAS_ONCE, no_chunk, repeat_compare);
-STRING_HANDLERS(cmps, CMPS_ONCE, no_chunk, repeat_compare);
+/*
+ * With 32-bit addresses a repeated instruction clears the upper half of RCX at its begin, whether or not it does
+ * anything, and MOVS and STOS those of their pointers (so do Intel's processors; the manual is silent).
+ */
+#define MOVS_POINTERS (string_advance(cpu, op, RSI, 0), string_advance(cpu, op, RDI, 0))
+#define STOS_POINTERS string_advance(cpu, op, RDI, 0)
+
+STRING_HANDLERS(movs, MOVS_ONCE, movs_chunk, repeat_always, MOVS_POINTERS);
+STRING_HANDLERS(stos, STOS_ONCE, stos_chunk, repeat_always, STOS_POINTERS);
+STRING_HANDLERS(lods, LODS_ONCE, no_chunk, repeat_always, (void)0);
+STRING_HANDLERS(scas, SCAS_ONCE, no_chunk, repeat_compare, (void)0);
+STRING_HANDLERS(cmps, CMPS_ONCE, no_chunk, repeat_compare, (void)0);

@@ -5,8 +5,10 @@
 #include "cpu/control.h"
 #include "cpu/debug.h"
 #include "cpu/handler.h"
+#include "cpu/isa.h"
 #include "cpu/model.h"
 #include "cpu/segment.h"
+#include "cpu/xstate.h"
 
 /* --- control registers ------------------------------------------------------------------------------------------ */
 
@@ -185,9 +187,10 @@ HANDLER(xgetbv)
 {
     if (!(cpu->cr4 & CR4_OSXSAVE))
         FAULT(VEC_UD);
-    if ((uint32_t)cpu->gpr[RCX] != 0)
+    uint32_t index = (uint32_t)cpu->gpr[RCX];
+    if (index > 1 || (index == 1 && !model_has(cpu->model, ISA_FEATURE_XGETBV1)))
         FAULT_CODE(VEC_GP, 0);
-    pair_write(cpu, cpu->xcr0);
+    pair_write(cpu, index == 0 ? cpu->xcr0 : cpu->xcr0 & xstate_in_use(cpu));
     NEXT;
 }
 

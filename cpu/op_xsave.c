@@ -1,25 +1,20 @@
 /*
- * FXSAVE, FXRSTOR, XSAVE, XSAVEOPT, XRSTOR (SDM vol. 1, 10.5 and chapter 13).
+ * FXSAVE, FXRSTOR, XSAVE and its kin, XRSTOR, XRSTORS (SDM vol. 1, 10.5 and chapter 13).
  *
  * The area is read, changed in a buffer and written back as one access, so that bytes the instruction leaves alone
- * stay. XINUSE is computed from register values and XSAVEOPT has no "modified" optimisation, so that nothing depends on
- * history.
+ * stay; components that are neither saved nor restored are not accessed. XINUSE is computed from register values, and
+ * XSAVEOPT and XSAVES have no "modified" optimisation, so that nothing depends on history. IA32_XSS has no bits here.
  */
 #include "cpu/handler.h"
+#include "cpu/isa.h"
 #include "cpu/model.h"
 #include "cpu/segment.h"
 #include "cpu/simd.h"
 #include "cpu/x87.h"
+#include "cpu/xstate.h"
 
-#define COMPONENT_X87 1u
-#define COMPONENT_SSE 2u
-#define COMPONENT_AVX 4u
-
-#define LEGACY_BYTES 512u
-#define HEADER_BYTES 64u
-#define AVX_OFFSET   576u
-#define AVX_BYTES    256u
-#define AREA_BYTES   (AVX_OFFSET + AVX_BYTES)
+#define LEGACY_BYTES XSTATE_LEGACY_BYTES
+#define COMPACTED    (1ull << 63) /* XCOMP_BV: the area is compacted */
 
 /* Offsets in the legacy region (SDM vol. 1, table 10-2). */
 enum legacy {
@@ -97,13 +92,8 @@ static void init_x87(struct cpu *cpu)
     cpu->x87.fcw = FCW_INITIAL;
 }
 
-static bool x87_in_use(const struct cpu *cpu)
-{
-    struct x87 initial = { .fcw = FCW_INITIAL };
-    return memcmp(&cpu->x87, &initial, sizeof initial) != 0;
-}
-
-/* --- SSE and AVX ------------------------------------------------------------------------------------------------ */
+/* --- vector registers ------------------------------------------------------------------------------------------------
+ */
 
 static void save_mxcsr(struct cpu *cpu, uint8_t *area)
 {
@@ -112,28 +102,22 @@ static void save_mxcsr(struct cpu *cpu, uint8_t *area)
     put(area, AT_MXCSR_MASK, 4, MXCSR_MASK);
 }
 
-/* One 128-bit lane of each register: lane 0 is XMM, lane 1 the upper half of YMM. */
-static void save_lane(const struct cpu *cpu, uint8_t *area, unsigned at, unsigned lane)
+/* `bytes` bytes from byte `from` of each register of a range: XMM and the parts above it. A null area means zeros. */
+static void save_vectors(const struct cpu *cpu, uint8_t *area, unsigned first, unsigned count, unsigned from,
+                         unsigned bytes)
 {
-    for (unsigned i = 0; i < vector_count(cpu); i++)
-        memcpy(&area[at + 16 * i], &cpu->zmm[i].u8[16 * lane], 16);
+    for (unsigned i = 0; i < count; i++)
+        memcpy(&area[bytes * i], &cpu->zmm[first + i].u8[from], bytes);
 }
-static void restore_lane(struct cpu *cpu, const uint8_t *area, unsigned at, unsigned lane)
+static void restore_vectors(struct cpu *cpu, const uint8_t *area, unsigned first, unsigned count, unsigned from,
+                            unsigned bytes)
 {
-    for (unsigned i = 0; i < vector_count(cpu); i++)
-        memcpy(&cpu->zmm[i].u8[16 * lane], &area[at + 16 * i], 16);
-}
-static void init_lane(struct cpu *cpu, unsigned lane)
-{
-    for (unsigned i = 0; i < vector_count(cpu); i++)
-        memset(&cpu->zmm[i].u8[16 * lane], 0, 16);
-}
-static bool lane_in_use(const struct cpu *cpu, unsigned lane)
-{
-    uint64_t bits = 0;
-    for (unsigned i = 0; i < 16; i++) /* in every mode */
-        bits |= cpu->zmm[i].u64[2 * lane] | cpu->zmm[i].u64[2 * lane + 1];
-    return bits != 0;
+    for (unsigned i = 0; i < count; i++) {
+        if (area)
+            memcpy(&cpu->zmm[first + i].u8[from], &area[bytes * i], bytes);
+        else
+            memset(&cpu->zmm[first + i].u8[from], 0, bytes);
+    }
 }
 
 /* --- FXSAVE and FXRSTOR ----------------------------------------------------------------------------------------- */
@@ -163,7 +147,7 @@ HANDLER(fxsave)
         FAULT_PENDING;
     save_x87(cpu, area, OP_WIDTH(op) == 64);
     save_mxcsr(cpu, area);
-    save_lane(cpu, area, AT_XMM, 0);
+    save_vectors(cpu, &area[AT_XMM], 0, vector_count(cpu), 0, 16);
     if (!mem_write(cpu, linear, LEGACY_BYTES, ACCESS_WRITE, area))
         FAULT_PENDING;
     NEXT;
@@ -184,27 +168,69 @@ HANDLER(fxrstor)
         FAULT_CODE(VEC_GP, 0);
     restore_x87(cpu, area, OP_WIDTH(op) == 64);
     simd_load_mxcsr(cpu, mxcsr);
-    restore_lane(cpu, area, AT_XMM, 0);
+    restore_vectors(cpu, &area[AT_XMM], 0, vector_count(cpu), 0, 16);
     NEXT;
 }
 
-/* --- XSAVE and XRSTOR ------------------------------------------------------------------------------------------- */
+/* --- components behind the header ------------------------------------------------------------------------------- */
 
-/* Requested-feature bitmap: XCR0 and EDX:EAX. */
+static void save_component(const struct cpu *cpu, unsigned i, uint8_t *at)
+{
+    switch (1ull << i) {
+    case XSTATE_AVX:
+        save_vectors(cpu, at, 0, vector_count(cpu), 16, 16);
+        break;
+    case XSTATE_OPMASK:
+        memcpy(at, cpu->opmask, sizeof cpu->opmask);
+        break;
+    case XSTATE_ZMM_HI256:
+        save_vectors(cpu, at, 0, vector_count(cpu), 32, 32);
+        break;
+    case XSTATE_HI16_ZMM:
+        save_vectors(cpu, at, 16, cpu_in_64bit(cpu) ? 16 : 0, 0, 64);
+        break;
+    case XSTATE_PKRU:
+        put(at, 0, 8, cpu->pkru);
+        break;
+    default:
+        break;
+    }
+}
+
+/* at NULL: to its initial configuration. */
+static void restore_component(struct cpu *cpu, unsigned i, const uint8_t *at)
+{
+    switch (1ull << i) {
+    case XSTATE_AVX:
+        restore_vectors(cpu, at, 0, vector_count(cpu), 16, 16);
+        break;
+    case XSTATE_OPMASK:
+        if (at)
+            memcpy(cpu->opmask, at, sizeof cpu->opmask);
+        else
+            memset(cpu->opmask, 0, sizeof cpu->opmask);
+        break;
+    case XSTATE_ZMM_HI256:
+        restore_vectors(cpu, at, 0, vector_count(cpu), 32, 32);
+        break;
+    case XSTATE_HI16_ZMM:
+        restore_vectors(cpu, at, 16, cpu_in_64bit(cpu) ? 16 : 0, 0, 64);
+        break;
+    case XSTATE_PKRU:
+        cpu->pkru = at ? (uint32_t)get(at, 0, 4) : 0;
+        tlb_select(cpu);
+        break;
+    default:
+        break;
+    }
+}
+
+/* --- XSAVE, XSAVEOPT, XSAVEC, XSAVES ---------------------------------------------------------------------------- */
+
+/* Requested-feature bitmap: XCR0 (IA32_XSS adds nothing) and EDX:EAX. */
 static uint64_t requested(const struct cpu *cpu)
 {
     return ((cpu->gpr[RDX] & 0xFFFFFFFF) << 32 | (cpu->gpr[RAX] & 0xFFFFFFFF)) & cpu->xcr0;
-}
-
-static unsigned area_bytes(uint64_t rfbm)
-{
-    return (rfbm & COMPONENT_AVX) ? AREA_BYTES : LEGACY_BYTES + HEADER_BYTES;
-}
-
-static uint64_t in_use(const struct cpu *cpu)
-{
-    return (x87_in_use(cpu) ? COMPONENT_X87 : 0) | (lane_in_use(cpu, 0) ? COMPONENT_SSE : 0) |
-           (lane_in_use(cpu, 1) ? COMPONENT_AVX : 0);
 }
 
 /* Whether the instruction may not run at all, and the fault that says so. */
@@ -214,86 +240,121 @@ static bool xsave_forbidden(const struct cpu *cpu, enum vector *vector)
     return !(cpu->cr4 & CR4_OSXSAVE) || (cpu->cr0 & CR0_TS);
 }
 
-static const struct op *save(struct cpu *cpu, const struct op *op, bool only_in_use)
+enum save_kind { SAVE_ALL, SAVE_IN_USE, SAVE_COMPACTED };
+
+static const struct op *save(struct cpu *cpu, const struct op *op, enum save_kind kind)
 {
-    uint8_t area[AREA_BYTES];
+    uint8_t area[XSTATE_AREA_BYTES];
     enum vector vector;
-    uint64_t rfbm = requested(cpu), used = in_use(cpu), written = only_in_use ? rfbm & used : rfbm;
-    unsigned bytes = area_bytes(rfbm);
     if (xsave_forbidden(cpu, &vector))
         FAULT(vector);
+    simd_sync_mxcsr(cpu);
+    bool compacted = kind == SAVE_COMPACTED;
+    uint64_t rfbm = requested(cpu), used = xstate_in_use(cpu) & rfbm;
+    if (compacted && cpu->mxcsr != MXCSR_DEFAULT)
+        used |= rfbm & XSTATE_SSE; /* there MXCSR belongs to SSE state */
+    uint64_t saved = kind == SAVE_ALL ? rfbm : used;
+    unsigned bytes = xstate_bytes(saved, compacted, rfbm);
     LINEAR(linear, bytes, ACCESS_WRITE);
     if (linear & 63)
         FAULT_CODE(VEC_GP, 0);
     if (!read_area(cpu, linear, bytes, true, area))
         FAULT_PENDING;
-    if (written & COMPONENT_X87)
+    if (saved & XSTATE_X87)
         save_x87(cpu, area, OP_WIDTH(op) == 64);
-    if (rfbm & (COMPONENT_SSE | COMPONENT_AVX))
+    if (compacted ? saved & XSTATE_SSE : rfbm & (XSTATE_SSE | XSTATE_AVX))
         save_mxcsr(cpu, area);
-    if (written & COMPONENT_SSE)
-        save_lane(cpu, area, AT_XMM, 0);
-    if (written & COMPONENT_AVX)
-        save_lane(cpu, area, AVX_OFFSET, 1);
-    put(area, AT_XSTATE_BV, 8, (get(area, AT_XSTATE_BV, 8) & ~rfbm) | (used & rfbm));
+    if (saved & XSTATE_SSE)
+        save_vectors(cpu, &area[AT_XMM], 0, vector_count(cpu), 0, 16);
+    for (unsigned i = 2; i < XSTATE_COMPONENTS; i++)
+        if (saved >> i & 1)
+            save_component(cpu, i, &area[xstate_offset(i, compacted, rfbm)]);
+    put(area, AT_XSTATE_BV, 8, compacted ? used : (get(area, AT_XSTATE_BV, 8) & ~rfbm) | used);
+    if (compacted)
+        put(area, AT_XCOMP_BV, 8, rfbm | COMPACTED);
     if (!mem_write(cpu, linear, bytes, ACCESS_WRITE, area))
         FAULT_PENDING;
     return op;
 }
 
-HANDLER(xsave)
-{
-    op = save(cpu, op, false);
-    if (!op)
-        return NULL;
-    NEXT;
-}
+#define SAVE(name, kind)                                                                                               \
+    HANDLER(name)                                                                                                      \
+    {                                                                                                                  \
+        op = save(cpu, op, kind);                                                                                      \
+        if (!op)                                                                                                       \
+            return NULL;                                                                                               \
+        NEXT;                                                                                                          \
+    }
+SAVE(xsave, SAVE_ALL)
+SAVE(xsaveopt, SAVE_IN_USE)
+SAVE(xsavec, SAVE_COMPACTED) /* XSAVES too */
 
-HANDLER(xsaveopt)
-{
-    op = save(cpu, op, true);
-    if (!op)
-        return NULL;
-    NEXT;
-}
+/* --- XRSTOR, XRSTORS -------------------------------------------------------------------------------------------- */
 
-/* The header of the standard form: nothing but known components, XCOMP_BV and the 8 bytes behind it zero. */
+/*
+ * The header: known components only. Standard form: XCOMP_BV and the 8 bytes behind it are zero. Compacted form: what
+ * is present has a place, and the rest of the header is zero.
+ */
 static bool header_is_valid(const struct cpu *cpu, const uint8_t *area)
 {
-    return !(get(area, AT_XSTATE_BV, 8) & ~cpu->xcr0) && !get(area, AT_XCOMP_BV, 8) && !get(area, AT_XCOMP_BV + 8, 8);
+    uint64_t present = get(area, AT_XSTATE_BV, 8), places = get(area, AT_XCOMP_BV, 8), rest = 0;
+    if (!(places & COMPACTED))
+        return !(present & ~cpu->xcr0) && !places && !get(area, AT_XCOMP_BV + 8, 8);
+    for (unsigned at = AT_XCOMP_BV + 8; at < XSTATE_FIXED_BYTES; at += 8)
+        rest |= get(area, at, 8);
+    places &= ~COMPACTED;
+    return model_has(cpu->model, ISA_FEATURE_XSAVEC) && !(places & ~cpu->xcr0) && !(present & ~places) && !rest;
 }
 
-HANDLER(xrstor)
+static const struct op *restore(struct cpu *cpu, const struct op *op, bool must_be_compacted)
 {
-    uint8_t area[AREA_BYTES];
+    uint8_t area[XSTATE_AREA_BYTES];
     enum vector vector;
-    uint64_t rfbm = requested(cpu);
-    unsigned bytes = area_bytes(rfbm);
     if (xsave_forbidden(cpu, &vector))
         FAULT(vector);
-    LINEAR(linear, bytes, ACCESS_READ);
+    LINEAR(linear, XSTATE_FIXED_BYTES, ACCESS_READ);
     if (linear & 63)
         FAULT_CODE(VEC_GP, 0);
-    if (!read_area(cpu, linear, bytes, false, area))
+    if (!read_area(cpu, linear, XSTATE_FIXED_BYTES, false, area))
         FAULT_PENDING;
-    uint32_t mxcsr = (uint32_t)get(area, AT_MXCSR, 4);
-    bool loads_mxcsr = rfbm & (COMPONENT_SSE | COMPONENT_AVX);
-    if (!header_is_valid(cpu, area) || (loads_mxcsr && (mxcsr & ~(uint32_t)MXCSR_MASK)))
+    uint64_t rfbm = requested(cpu), places = get(area, AT_XCOMP_BV, 8);
+    bool compacted = places & COMPACTED;
+    if (!header_is_valid(cpu, area) || (must_be_compacted && !compacted))
         FAULT_CODE(VEC_GP, 0);
-    uint64_t present = get(area, AT_XSTATE_BV, 8);
-    if (rfbm & present & COMPONENT_X87)
+    uint64_t present = rfbm & get(area, AT_XSTATE_BV, 8);
+    unsigned bytes = xstate_bytes(present, compacted, places);
+    if (bytes > XSTATE_FIXED_BYTES) {
+        LINEAR(whole, bytes, ACCESS_READ);
+        if (!read_area(cpu, whole, bytes, false, area))
+            FAULT_PENDING;
+    }
+    uint32_t mxcsr = (uint32_t)get(area, AT_MXCSR, 4);
+    bool loads_mxcsr = compacted ? present & XSTATE_SSE : rfbm & (XSTATE_SSE | XSTATE_AVX);
+    if (loads_mxcsr && (mxcsr & ~(uint32_t)MXCSR_MASK))
+        FAULT_CODE(VEC_GP, 0);
+    if (present & XSTATE_X87)
         restore_x87(cpu, area, OP_WIDTH(op) == 64);
-    else if (rfbm & COMPONENT_X87)
+    else if (rfbm & XSTATE_X87)
         init_x87(cpu);
-    if (rfbm & present & COMPONENT_SSE)
-        restore_lane(cpu, area, AT_XMM, 0);
-    else if (rfbm & COMPONENT_SSE)
-        init_lane(cpu, 0);
-    if (rfbm & present & COMPONENT_AVX)
-        restore_lane(cpu, area, AVX_OFFSET, 1);
-    else if (rfbm & COMPONENT_AVX)
-        init_lane(cpu, 1);
+    if (rfbm & XSTATE_SSE)
+        restore_vectors(cpu, present & XSTATE_SSE ? &area[AT_XMM] : NULL, 0, vector_count(cpu), 0, 16);
     if (loads_mxcsr)
         simd_load_mxcsr(cpu, mxcsr);
-    NEXT;
+    else if (compacted && rfbm & XSTATE_SSE)
+        simd_load_mxcsr(cpu, MXCSR_DEFAULT);
+    for (unsigned i = 2; i < XSTATE_COMPONENTS; i++)
+        if (rfbm >> i & 1)
+            restore_component(cpu, i, present >> i & 1 ? &area[xstate_offset(i, compacted, places)] : NULL);
+    return op;
 }
+
+#define RESTORE(name, must_be_compacted)                                                                               \
+    HANDLER(name)                                                                                                      \
+    {                                                                                                                  \
+        op = restore(cpu, op, must_be_compacted);                                                                      \
+        if (!op)                                                                                                       \
+            return NULL;                                                                                               \
+        NEXT;                                                                                                          \
+    }
+RESTORE(xrstor, false)
+RESTORE(xrstors, true)

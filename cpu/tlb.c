@@ -37,10 +37,10 @@ int tlb_init(struct cpu *cpu)
     if (!set)
         return -ENOMEM;
     set->tables = calloc(pages, sizeof(*set->tables));
-    set->written = calloc(pages, 1);
-    if (!set->tables || !set->written) {
+    set->writers = calloc(pages, sizeof(*set->writers));
+    if (!set->tables || !set->writers) {
         free(set->tables);
-        free(set->written);
+        free(set->writers);
         free(set);
         return -ENOMEM;
     }
@@ -58,7 +58,7 @@ void tlb_destroy(struct cpu *cpu)
     if (!set)
         return;
     free(set->tables);
-    free(set->written);
+    free(set->writers);
     free(set);
     cpu->engine->tlbs = NULL;
 }
@@ -69,7 +69,7 @@ bool tlb_bypassed(const struct cpu *cpu)
     bool breakpoints = false;
     for (unsigned i = 0; i < 4; i++)
         breakpoints |= (cpu->dr7 >> (2 * i) & 3) && (cpu->dr7 >> (16 + 4 * i) & 1); /* R/W 01 or 11: data */
-    return alignment || breakpoints;
+    return alignment || breakpoints || cpu->uncached;
 }
 
 static struct tlb_key key_of(const struct cpu *cpu)
@@ -80,7 +80,9 @@ static struct tlb_key key_of(const struct cpu *cpu)
                         (cpu->cr4 & CR4_SMEP ? 16 : 0) | (cpu->cr4 & CR4_SMAP ? 32 : 0) |
                         (cpu->cr4 & CR4_PKE ? 64 : 0) | (cpu->cr4 & CR4_LA57 ? 128 : 0) |
                         (cpu->efer & EFER_NXE ? 256 : 0) | (cpu->efer & EFER_LMA ? 512 : 0);
-    return (struct tlb_key){ cpu->cr3 & 0x000FFFFFFFFFFFE0ull, controls, cpu->cr4 & CR4_PKE ? cpu->pkru : 0 };
+    /* below the table's address are PCD, PWT and the PCID, which decide no translation; bits 11:5 belong to PAE's */
+    uint64_t root = cpu->cr3 & (cpu->efer & EFER_LMA ? 0x000FFFFFFFFFF000ull : 0xFFFFFFE0ull);
+    return (struct tlb_key){ root, controls, cpu->cr4 & CR4_PKE ? cpu->pkru : 0 };
 }
 
 static bool key_equal(const struct tlb_key *a, const struct tlb_key *b)
@@ -149,13 +151,15 @@ void tlb_flush(struct cpu *cpu)
 {
     struct tlb_set *set = cpu->engine->tlbs;
     for (unsigned i = 0; i < TLB_ROOTS; i++)
-        if (set->roots[i].used)
+        if (set->roots[i].used) {
             root_clear(&set->roots[i]);
+            set->roots[i].used = &set->roots[i] == set->current; /* the others need no clearing next time */
+        }
     uint64_t pages = cpu->board->ram.size_bytes / RAM_PAGE_BYTES;
     for (uint64_t page = 0; page < pages; page++)
         if (set->tables[page].level)
             table_forget(cpu, page);
-    memset(set->written, 0, pages);
+    memset(set->writers, 0, pages * sizeof(*set->writers));
     tlb_new_generation(cpu);
 }
 
@@ -204,6 +208,18 @@ void tlb_flush_page(struct cpu *cpu, uint64_t linear)
     evict_range(cpu, linear & ~4095ull, linear & ~4095ull);
 }
 
+static void writer_note(struct page_writers *writers, unsigned slot)
+{
+    if (writers->slot[0] == slot || writers->slot[1] == slot)
+        return;
+    if (!writers->slot[0])
+        writers->slot[0] = (uint16_t)slot;
+    else if (!writers->slot[1])
+        writers->slot[1] = (uint16_t)slot;
+    else
+        writers->many = true;
+}
+
 void tlb_install(struct cpu *cpu, uint64_t linear, uint8_t *host_page, uint64_t ram_page, unsigned access)
 {
     if (cpu->tlb == cpu->engine->tlbs->never)
@@ -219,7 +235,22 @@ void tlb_install(struct cpu *cpu, uint64_t linear, uint8_t *host_page, uint64_t 
         entry->execute = tag;
     if (access & ACCESS_WRITE) {
         entry->write = tag;
-        cpu->engine->tlbs->written[ram_page] = 1;
+        writer_note(&cpu->engine->tlbs->writers[ram_page], (unsigned)(entry - cpu->tlb) + 1);
+    }
+}
+
+/* Takes the write tag from a slot of every array if it is for the page at `host`, or whatever it is for if host is 0.
+ */
+static void revoke_slot(struct tlb_set *set, unsigned slot, uintptr_t host)
+{
+    for (unsigned i = 0; i < TLB_ROOTS; i++) {
+        if (!set->roots[i].used)
+            continue;
+        for (unsigned kind = 0; kind < TLB_KINDS; kind++) {
+            struct tlb_entry *entry = &set->roots[i].arrays[kind][slot];
+            if (entry->write != TLB_EMPTY && (!host || entry->host + (uintptr_t)entry->write == host))
+                entry->write = TLB_EMPTY;
+        }
     }
 }
 
@@ -227,24 +258,20 @@ void tlb_revoke(struct cpu *cpu, uint64_t page)
 {
     struct tlb_set *set = cpu->engine->tlbs;
     const struct ram *ram = &cpu->board->ram;
-    if (page != RAM_NO_PAGE && !set->written[page])
-        return;
-    uintptr_t host = page == RAM_NO_PAGE ? 0 : (uintptr_t)ram_page_bytes(ram, page);
-    for (unsigned i = 0; i < TLB_ROOTS; i++) {
-        if (!set->roots[i].used)
-            continue;
-        for (unsigned kind = 0; kind < TLB_KINDS; kind++) {
-            struct tlb_entry *array = set->roots[i].arrays[kind];
-            for (unsigned j = 0; j < TLB_ENTRIES; j++)
-                if (array[j].write != TLB_EMPTY &&
-                    (page == RAM_NO_PAGE || array[j].host + (uintptr_t)array[j].write == host))
-                    array[j].write = TLB_EMPTY;
-        }
+    bool all = page == RAM_NO_PAGE;
+    uintptr_t host = all ? 0 : (uintptr_t)ram_page_bytes(ram, page);
+    if (all || set->writers[page].many) {
+        for (unsigned slot = 0; slot < TLB_ENTRIES; slot++)
+            revoke_slot(set, slot, host);
+    } else {
+        for (unsigned i = 0; i < 2; i++)
+            if (set->writers[page].slot[i])
+                revoke_slot(set, set->writers[page].slot[i] - 1u, host);
     }
-    if (page == RAM_NO_PAGE)
-        memset(set->written, 0, ram->size_bytes / RAM_PAGE_BYTES);
+    if (all)
+        memset(set->writers, 0, ram->size_bytes / RAM_PAGE_BYTES * sizeof(*set->writers));
     else
-        set->written[page] = 0;
+        set->writers[page] = (struct page_writers){ 0 };
 }
 
 /* The linear address in its canonical form; in legacy paging addresses have 32 bits. */

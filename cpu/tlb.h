@@ -38,6 +38,15 @@ struct table_use {
     uint8_t writes;       /* since it was last walked */
 };
 
+/*
+ * Which slots may hold write tags for a RAM page, by slot number + 1; 0: none. A page seldom has more than two linear
+ * addresses; if it has, `many` says so and all slots are searched.
+ */
+struct page_writers {
+    uint16_t slot[2];
+    bool many;
+};
+
 struct tlb_set {
     struct tlb_root roots[TLB_ROOTS];
     struct tlb_root *current;
@@ -46,7 +55,7 @@ struct tlb_set {
     uint64_t selections;
     uint32_t last_cs_limit;
     struct table_use *tables; /* one per RAM page */
-    uint8_t *written;         /* one per RAM page: an entry may hold a write tag for it */
+    struct page_writers *writers; /* one per RAM page */
 };
 
 /* 0 or -ENOMEM. */

@@ -11,8 +11,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define LEGACY_HOLE_START 0xA0000ull
-#define LEGACY_HOLE_END   0xC0000ull
 
 int ram_init(struct ram *ram, uint64_t size_bytes)
 {
@@ -53,28 +51,12 @@ void ram_add_watcher(struct ram *ram, const struct ram_watcher *watcher)
     ram->watchers[ram->watcher_count++] = *watcher;
 }
 
-uint64_t ram_page_at(const struct ram *ram, uint64_t physical)
-{
-    uint64_t offset = physical;
-
-    if (physical >= RAM_HIGH_START)
-        offset = physical - RAM_HIGH_START + RAM_LOW_END;
-    else if (physical >= RAM_LOW_END || (physical >= LEGACY_HOLE_START && physical < LEGACY_HOLE_END))
-        return RAM_NO_PAGE;
-    return offset < ram->size_bytes ? offset / RAM_PAGE_BYTES : RAM_NO_PAGE;
-}
-
 uint64_t ram_physical(const struct ram *ram, uint64_t page)
 {
     uint64_t offset = page * RAM_PAGE_BYTES;
 
     (void)ram;
     return offset < RAM_LOW_END ? offset : offset - RAM_LOW_END + RAM_HIGH_START;
-}
-
-const uint8_t *ram_page_bytes(const struct ram *ram, uint64_t page)
-{
-    return ram->bytes + page * RAM_PAGE_BYTES;
 }
 
 uint8_t *ram_writable_page(struct ram *ram, uint64_t page)

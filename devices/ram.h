@@ -50,13 +50,27 @@ int ram_init(struct ram *ram, uint64_t size_bytes);
 void ram_destroy(struct ram *ram);
 void ram_add_watcher(struct ram *ram, const struct ram_watcher *watcher);
 
+#define RAM_HOLE_START 0xA0000ull /* the legacy video hole */
+#define RAM_HOLE_END   0xC0000ull
+
 /* The RAM page (0..size/4096-1) behind a physical address, or RAM_NO_PAGE. The legacy hole A0000H-BFFFFH is no RAM. */
-uint64_t ram_page_at(const struct ram *ram, uint64_t physical);
+static inline uint64_t ram_page_at(const struct ram *ram, uint64_t physical)
+{
+    uint64_t offset = physical;
+    if (physical >= RAM_HIGH_START)
+        offset = physical - RAM_HIGH_START + RAM_LOW_END;
+    else if (physical >= RAM_LOW_END || (physical >= RAM_HOLE_START && physical < RAM_HOLE_END))
+        return RAM_NO_PAGE;
+    return offset < ram->size_bytes ? offset / RAM_PAGE_BYTES : RAM_NO_PAGE;
+}
 /* The physical address of a RAM page. */
 uint64_t ram_physical(const struct ram *ram, uint64_t page);
 
 /* Host address of a page for reading; valid until the next instruction boundary, or as a cache that revoke() covers. */
-const uint8_t *ram_page_bytes(const struct ram *ram, uint64_t page);
+static inline const uint8_t *ram_page_bytes(const struct ram *ram, uint64_t page)
+{
+    return ram->bytes + page * RAM_PAGE_BYTES;
+}
 
 /* Notes the page as written and returns its host address for direct writing, or NULL if the page is watched. */
 uint8_t *ram_writable_page(struct ram *ram, uint64_t page);

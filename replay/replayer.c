@@ -37,9 +37,12 @@ uint64_t replayer_next_cycle(const struct replayer *replayer)
 /* A divergence; what happened is in the message's tail. */
 static enum replay_verdict replayer_diverge(struct replayer *replayer, const char *what)
 {
-    snprintf(replayer->message, sizeof(replayer->message),
-             "%s; the last equal mark is number %" PRIu64 ", at cycle %" PRIu64, what,
-             replayer->marks ? replayer->marks - 1 : 0, replayer->equal_cycle);
+    if (replayer->marks)
+        snprintf(replayer->message, sizeof(replayer->message),
+                 "%s; the last equal mark is number %" PRIu64 ", at cycle %" PRIu64, what, replayer->marks - 1,
+                 replayer->equal_cycle);
+    else
+        snprintf(replayer->message, sizeof(replayer->message), "%s; no mark is equal", what);
     return replayer->verdict = REPLAY_DIVERGED;
 }
 

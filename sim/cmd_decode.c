@@ -1,13 +1,12 @@
 /*
  * sim decode: disassembles bytes given in hex, for a look at what the decoder makes of them.
  *
- *   sim decode [--mode 16|32|64] HEX...
- *
  * Each instruction is one line: offset, bytes, length, text, and the row of isa.def it matched. Every feature is taken
- * as present. Exit status: 0 all bytes are instructions, 1 some are not (the line says so; decoding goes on one byte
- * further), 2 wrong usage.
+ * as present. Where the bytes are no instruction, the line says so and decoding goes on one byte further.
  */
 #include "sim/commands.h"
+#include "sim/options.h"
+#include "sim/status.h"
 #include "cpu/insn.h"
 
 #include <ctype.h>
@@ -22,6 +21,26 @@ struct input {
     size_t length;
 };
 
+struct decode_options {
+    unsigned mode;
+};
+
+static const char *const mode_names[] = { "64", "32", "16", NULL };
+static const unsigned mode_bits[] = { 64, 32, 16 };
+
+static const struct option decode_options[] = {
+    { "mode", 0, "BITS", "16, 32 or 64 (64)", OPTION_CHOICE, offsetof(struct decode_options, mode), 0, mode_names },
+    { 0 },
+};
+static const struct command_line decode_line = {
+    .command = "decode",
+    .positional = "HEX...",
+    .takes_many = true,
+    .summary = "Disassembles bytes given in hexadecimal, for instance: sim decode 48 89 e5 0fa2\n"
+               "A line is: offset, bytes, length, instruction, and its row in cpu/isa.def.",
+    .options = decode_options,
+};
+
 static int hex_digit(char c)
 {
     if (c >= '0' && c <= '9')
@@ -30,9 +49,9 @@ static int hex_digit(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Appends one argument: pairs of hex digits, between which spaces and commas and in front of which 0x may stand. Status
- * 0 or 2. */
-static int append_hex(struct input *input, const char *text)
+/* Appends one argument: pairs of hex digits, between which spaces and commas and in front of which 0x may stand.
+ * STATUS_OK or STATUS_USAGE. */
+static enum status append_hex(struct input *input, const char *text)
 {
     const char *at = text;
 
@@ -47,16 +66,16 @@ static int append_hex(struct input *input, const char *text)
         int low = high < 0 ? -1 : hex_digit(at[1]);
         if (low < 0) {
             fprintf(stderr, "sim decode: '%.64s' is not a row of hex bytes\n", text);
-            return 2;
+            return STATUS_USAGE;
         }
         if (input->length == DECODE_INPUT_MAX) {
             fprintf(stderr, "sim decode: more than %u bytes\n", DECODE_INPUT_MAX);
-            return 2;
+            return STATUS_USAGE;
         }
         input->bytes[input->length++] = (uint8_t)(high << 4 | low);
         at += 2;
     }
-    return 0;
+    return STATUS_OK;
 }
 
 static void print_bytes(const uint8_t *bytes, unsigned count)
@@ -67,8 +86,8 @@ static void print_bytes(const uint8_t *bytes, unsigned count)
         printf("   ");
 }
 
-/* One instruction. Returns how many bytes to go on; *status becomes 1 if there is none. */
-static size_t decode_one(const struct input *input, size_t offset, unsigned mode_bits, int *status)
+/* One instruction. Returns how many bytes to go on; *status becomes STATUS_BAD_INPUT if there is none. */
+static size_t decode_one(const struct input *input, size_t offset, unsigned bits, enum status *status)
 {
     const uint8_t *bytes = input->bytes + offset;
     size_t left = input->length - offset;
@@ -77,17 +96,17 @@ static size_t decode_one(const struct input *input, size_t offset, unsigned mode
     char text[160];
 
     printf("%4zx: ", offset);
-    switch (decode(bytes, available, mode_bits, NULL, &insn)) {
+    switch (decode(bytes, available, bits, NULL, &insn)) {
     case DECODE_OK:
         insn_format(&insn, offset, text, sizeof(text));
         print_bytes(bytes, insn.length);
-        printf("%2u  %-44s %s%s\n", insn.length, text, insn.row->encoding,
-               insn.row->attributes & ISA_UNIMPLEMENTED ? " (not implemented: #UD)" : "");
+        printf("%2u  %-40s %s | %s | %s%s\n", insn.length, text, insn.row->mnemonic, insn.row->encoding,
+               insn.row->operands, insn.row->attributes & ISA_UNIMPLEMENTED ? " (not implemented: #UD)" : "");
         return insn.length;
     case DECODE_MORE:
         print_bytes(bytes, available);
         printf("    cut off at offset %zu: the instruction goes on\n", offset);
-        *status = 1;
+        *status = STATUS_BAD_INPUT;
         return left;
     case DECODE_TOO_LONG:
         print_bytes(bytes, 1);
@@ -98,49 +117,40 @@ static size_t decode_one(const struct input *input, size_t offset, unsigned mode
         printf("    #UD at offset %zu: no such instruction\n", offset);
         break;
     }
-    *status = 1;
+    *status = STATUS_BAD_INPUT;
     return 1;
 }
 
-static int usage(void)
+/* arguments: ended by NULL. */
+static enum status decode_arguments(struct input *input, unsigned bits, char **arguments)
 {
-    fprintf(stderr, "usage: sim decode [--mode 16|32|64] HEX...\n");
-    return 2;
-}
+    enum status status = STATUS_OK;
 
-static int decode_arguments(struct input *input, int argc, char **argv)
-{
-    unsigned mode_bits = 64;
-    int status = 0;
-
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--mode") == 0) {
-            const char *value = i + 1 < argc ? argv[++i] : "";
-            if (strcmp(value, "16") != 0 && strcmp(value, "32") != 0 && strcmp(value, "64") != 0)
-                return usage();
-            mode_bits = (unsigned)atoi(value);
-        } else if (argv[i][0] == '-') {
-            return usage();
-        } else if (append_hex(input, argv[i])) {
-            return 2;
-        }
+    for (; *arguments; arguments++)
+        if (append_hex(input, *arguments) != STATUS_OK)
+            return STATUS_USAGE;
+    if (!input->length) {
+        fputs("sim decode: needs bytes (see sim decode --help)\n", stderr);
+        return STATUS_USAGE;
     }
-    if (!input->length)
-        return usage();
     for (size_t offset = 0; offset < input->length;)
-        offset += decode_one(input, offset, mode_bits, &status);
+        offset += decode_one(input, offset, bits, &status);
     return status;
 }
 
 int cmd_decode(int argc, char **argv)
 {
-    struct input input = { malloc(DECODE_INPUT_MAX), 0 };
+    struct decode_options options = { 0 };
+    int parsed = options_parse(&decode_line, &options, NULL, argc, argv);
 
+    if (parsed)
+        return parsed == OPTIONS_HELP ? STATUS_OK : STATUS_USAGE;
+    struct input input = { malloc(DECODE_INPUT_MAX), 0 };
     if (!input.bytes) {
-        fprintf(stderr, "sim decode: out of memory\n");
-        return 2;
+        fputs("sim decode: out of memory\n", stderr);
+        return STATUS_HOST_ERROR;
     }
-    int status = decode_arguments(&input, argc, argv);
+    enum status status = decode_arguments(&input, mode_bits[options.mode], argv + 1);
     free(input.bytes);
     return status;
 }

@@ -1,10 +1,10 @@
 /*
- * sim isa: prints the instruction table, which is also the coverage table: a row whose handler is "-" is known but
+ * sim isa: prints the instruction table, which also says what is not there: a row whose handler is "-" is known but
  * raises #UD.
- *
- *   sim isa [--feature NAME] [--mnemonic NAME] [--unimplemented] [--json]
  */
 #include "sim/commands.h"
+#include "sim/options.h"
+#include "sim/status.h"
 #include "cpu/isa.h"
 
 #include <stdio.h>
@@ -16,6 +16,21 @@ struct filter {
     const char *mnemonic;
     bool unimplemented;
     bool json;
+};
+
+#define AT(member) offsetof(struct filter, member)
+static const struct option isa_options[] = {
+    { "feature", 0, "NAME", "only rows of this CPUID feature, by its name in the table", OPTION_TEXT, AT(feature), 0,
+      NULL },
+    { "mnemonic", 0, "NAME", "only rows of this mnemonic", OPTION_TEXT, AT(mnemonic), 0, NULL },
+    { "unimplemented", 0, NULL, "only rows that are known but raise #UD", OPTION_FLAG, AT(unimplemented), 0, NULL },
+    { "json", 0, NULL, "as a JSON array of objects", OPTION_FLAG, AT(json), 0, NULL },
+    { 0 },
+};
+static const struct command_line isa_line = {
+    .command = "isa",
+    .summary = "Prints the instruction table, in the notation of cpu/isa.def, which explains the columns.",
+    .options = isa_options,
 };
 
 static bool row_passes(const struct isa_row *row, const struct filter *filter)
@@ -109,7 +124,7 @@ static void print_row(const struct isa_row *row, bool json, bool first)
                row->attributes & ISA_UNIMPLEMENTED ? "-" : row->handler_name);
 }
 
-static int print_table(const struct filter *filter)
+static void print_table(const struct filter *filter)
 {
     unsigned shown = 0, implemented = 0;
 
@@ -129,7 +144,6 @@ static int print_table(const struct filter *filter)
         printf("%s]\n", shown ? "\n" : "");
     else
         printf("%u rows, %u implemented; table %s\n", shown, implemented, isa_fingerprint);
-    return 0;
 }
 
 static bool feature_exists(const char *name)
@@ -143,31 +157,29 @@ static bool feature_exists(const char *name)
     return false;
 }
 
-static int usage(void)
+static bool mnemonic_exists(const char *name)
 {
-    fprintf(stderr, "usage: sim isa [--feature NAME] [--mnemonic NAME] [--unimplemented] [--json]\n");
-    return 2;
+    for (unsigned i = 0; i < ISA_ROW_COUNT; i++)
+        if (strcasecmp(isa_rows[i].mnemonic, name) == 0)
+            return true;
+    return false;
 }
 
 int cmd_isa(int argc, char **argv)
 {
     struct filter filter = { 0 };
+    int parsed = options_parse(&isa_line, &filter, NULL, argc, argv);
 
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--unimplemented") == 0)
-            filter.unimplemented = true;
-        else if (strcmp(argv[i], "--json") == 0)
-            filter.json = true;
-        else if (strcmp(argv[i], "--feature") == 0 && i + 1 < argc)
-            filter.feature = argv[++i];
-        else if (strcmp(argv[i], "--mnemonic") == 0 && i + 1 < argc)
-            filter.mnemonic = argv[++i];
-        else
-            return usage();
-    }
+    if (parsed)
+        return parsed == OPTIONS_HELP ? STATUS_OK : STATUS_USAGE;
     if (filter.feature && !feature_exists(filter.feature)) {
-        fprintf(stderr, "sim isa: no feature is called '%s'\n", filter.feature);
-        return 2;
+        fprintf(stderr, "sim isa: the table has no feature '%s'\n", filter.feature);
+        return STATUS_USAGE;
     }
-    return print_table(&filter);
+    if (filter.mnemonic && !mnemonic_exists(filter.mnemonic)) {
+        fprintf(stderr, "sim isa: the table has no mnemonic '%s'\n", filter.mnemonic);
+        return STATUS_USAGE;
+    }
+    print_table(&filter);
+    return STATUS_OK;
 }

@@ -34,6 +34,8 @@ static void print_quoted(const uint8_t *text, size_t length, bool ascii_only)
         uint8_t byte = text[i];
         if (byte == '"' || byte == '\\')
             printf("\\%c", byte);
+        else if (byte == '\n' || byte == '\r')
+            printf("\\%c", byte == '\n' ? 'n' : 'r');
         else if (byte < 0x20 || byte == 0x7F || (ascii_only && byte >= 0x80))
             printf("\\u%04x", byte);
         else

@@ -3,12 +3,15 @@
  * state at each mark.
  */
 #include "sim/commands.h"
+#include "sim/narrow.h"
 #include "sim/options.h"
 #include "sim/session.h"
 #include "sim/version.h"
 
 #include "replay/compare.h"
+#include "replay/show.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,8 +21,9 @@ struct replay_options {
     const char *kernel, *initrd;
     struct option_list modules;
     uint64_t to;
+    struct option_range single_step;
     unsigned fp;
-    bool verify, quiet;
+    bool verify, dump, quiet;
 };
 
 static const char *const fp_names[] = { "host", "soft", NULL };
@@ -28,10 +32,13 @@ static const char *const fp_names[] = { "host", "soft", NULL };
 static const struct option replay_options[] = {
     { "verify", 0, NULL, "only verify: the guest's console is not shown", OPTION_FLAG, AT(verify), 0, NULL },
     { "to", 0, "CYCLE", "stop there and print the machine's state", OPTION_NUMBER, AT(to), 1000, NULL },
+    { "dump", 0, NULL, "print the machine's state where the replay ends", OPTION_FLAG, AT(dump), 0, NULL },
     { "kernel", 0, "FILE", "the kernel, if it is no longer where the log says", OPTION_TEXT, AT(kernel), 0, NULL },
     { "initrd", 0, "FILE", "the initrd, likewise", OPTION_TEXT, AT(initrd), 0, NULL },
     { "module", 0, "FILE", "a module, likewise; in the recorded order", OPTION_TEXTS, AT(modules), 0, NULL },
     { "fp", 0, "WAY", "SSE arithmetic by host or soft, with equal results (host)", OPTION_CHOICE, AT(fp), 0, fp_names },
+    { "single-step", 0, "FROM:TO", "run each instruction by itself between these cycles, with equal results",
+      OPTION_RANGE, AT(single_step), 0, NULL },
     { "quiet", 'q', NULL, "no status line, no summary", OPTION_FLAG, AT(quiet), 0, NULL },
     { 0 },
 };
@@ -107,6 +114,7 @@ static void print_verdict(const struct session *session, const struct replayer *
 {
     double seconds = (double)session->host_ns / 1e9;
     uint64_t instructions = session_instructions(session);
+    show_shutdowns(machine_board(session->machine), "sim: triple fault: ", stderr);
     switch (replayer->verdict) {
     case REPLAY_VERIFIED:
         fprintf(stderr, "sim: verified: %" PRIu64 " marks and the end (%s) are equal\n", replayer->marks,
@@ -145,6 +153,39 @@ static enum status check_fingerprint(const struct session *session, const struct
     return STATUS_BAD_INPUT;
 }
 
+/* The vCPUs with their bits by name, then every field of every part that is not zero. */
+static void print_state(const struct board *board)
+{
+    struct cpu *cpu;
+    char text[SHOW_INSTRUCTION_BYTES];
+    for (unsigned i = 0; (cpu = show_find_cpu(board, i)); i++) {
+        show_cpu(cpu, stdout);
+        show_instruction(cpu, text);
+        printf("  next: %s\n\n", text);
+    }
+    board_dump(board, stdout);
+}
+
+/* Says where to look on: the first differing instruction, or the cycles it must lie in. */
+static void narrow_down(const struct session_config *config, const struct log_reader *reader,
+                        const struct replayer *replayer)
+{
+    struct divergence_report report;
+    if (!replayer->marks) {
+        fputs("sim: the machine differs before its first instruction; there is nothing to search\n", stderr);
+        return;
+    }
+    int error = narrow_divergence(config, reader->bytes, reader->size, replayer->marks, &report, stderr);
+    if (error == -ENOENT)
+        return; /* nothing sealed behind the last equal mark */
+    if (error)
+        fprintf(stderr, "sim: the search could not be made: %s\n", strerror(-error));
+    else if (report.verdict == DIVERGENCE_RECORDED)
+        fprintf(stderr,
+                "sim: the difference lies behind cycle %" PRIu64 "; sim replay --to CYCLE shows the state here\n",
+                replayer->equal_cycle);
+}
+
 static enum status replay_session(const struct replay_options *options, struct log_reader *reader,
                                   const struct session_config *config)
 {
@@ -153,6 +194,8 @@ static enum status replay_session(const struct replay_options *options, struct l
     struct replayer replayer = { .reader = reader };
     struct session_limits limits = { .max_cycles = UINT64_MAX,
                                      .idle_limit_cycles = UINT64_MAX,
+                                     .step_from = options->single_step.from,
+                                     .step_to = options->single_step.to,
                                      .quiet = options->quiet,
                                      .shows = !options->verify && options->to == UINT64_MAX };
     enum status status = session_open(&session, config, &limits, error);
@@ -171,11 +214,13 @@ static enum status replay_session(const struct replay_options *options, struct l
             status = verdict_status(&replayer);
             if (!options->quiet || status)
                 print_verdict(&session, &replayer);
-            if (options->to != UINT64_MAX)
-                board_dump(machine_board(session.machine), stdout);
+            if (options->to != UINT64_MAX || options->dump)
+                print_state(machine_board(session.machine));
         }
     }
     session_close(&session);
+    if (status == STATUS_DIVERGED)
+        narrow_down(config, reader, &replayer);
     return status;
 }
 
@@ -204,7 +249,7 @@ int cmd_replay(int argc, char **argv)
     if (parsed)
         return parsed == OPTIONS_HELP ? STATUS_OK : STATUS_USAGE;
     if (!path)
-        return refuse(STATUS_USAGE, "sim replay", "needs a log");
+        return refuse(STATUS_USAGE, "replay", "needs a log (see sim replay --help)");
     if (image_read(&file, "log", path, error)) {
         fprintf(stderr, "sim: %s\n", error);
         return STATUS_BAD_INPUT;

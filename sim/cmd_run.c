@@ -22,6 +22,7 @@ struct run_options {
     const char *kernel, *initrd, *cmdline, *cpu, *rtc, *seed, *until, *fail, *expect, *output;
     struct option_list modules;
     uint64_t memory, max_cycles, mark_every, idle_limit;
+    struct option_range single_step;
     unsigned on_reset, entry, fp;
     bool quiet, force;
 };
@@ -38,9 +39,17 @@ static const char *const fp_names[] = { "host", "soft", NULL };
         { "entry",       0,         "KIND", "auto, linux64, pvh, multiboot or flat (auto)",                             \
           OPTION_CHOICE, AT(entry), 0,      load_entry_names },                                                         \
         { "memory", 0, "SIZE", "RAM, with K, M or G (256M)", OPTION_NUMBER, AT(memory), 1024, NULL },                   \
-        { "cpu", 0, "MODEL", "x86-64-v1 or x86-64-v2 (x86-64-v2)", OPTION_TEXT, AT(cpu), 0, NULL },                     \
+        { "cpu", 0, "MODEL", "x86-64-v1 to x86-64-v4 (x86-64-v2)", OPTION_TEXT, AT(cpu), 0, NULL },                     \
         { "fp",          0,      "WAY", "SSE arithmetic by host or soft, with equal results (host)",                    \
           OPTION_CHOICE, AT(fp), 0,     fp_names },                                                                     \
+        { "single-step",                                                                                                \
+          0,                                                                                                            \
+          "FROM:TO",                                                                                                    \
+          "run each instruction by itself between these cycles, with equal results",                                    \
+          OPTION_RANGE,                                                                                                 \
+          AT(single_step),                                                                                              \
+          0,                                                                                                            \
+          NULL },                                                                                                       \
         { "seed", 0, "N", "source of all entropy (a fresh one)", OPTION_TEXT, AT(seed), 0, NULL },                      \
         { "rtc", 0, "DATE", "YYYY-MM-DD[Thh:mm:ss] at cycle 0, or host (2025-01-01)", OPTION_TEXT, AT(rtc), 0, NULL },  \
         { "max-cycles",   0,    "N", "end there; a cycle is a nanosecond of virtual time", OPTION_NUMBER,               \
@@ -101,6 +110,15 @@ static bool parse_date(const char *text, uint64_t *seconds)
     return time >= 0 && *seconds <= MACHINE_RTC_MAX;
 }
 
+static enum status refuse_cpu(const char *name)
+{
+    fprintf(stderr, "sim: --cpu: '%s' is none of", name);
+    for (unsigned i = 0; cpu_models()[i]; i++)
+        fprintf(stderr, "%s%s", i ? ", " : " ", cpu_models()[i]->name);
+    fputc('\n', stderr);
+    return STATUS_USAGE;
+}
+
 static enum status take_machine(const struct run_options *options, struct machine_config *machine)
 {
     machine->ram_bytes = options->memory;
@@ -108,7 +126,7 @@ static enum status take_machine(const struct run_options *options, struct machin
     machine->soft_fp = options->fp;
     machine->rtc_start_seconds = MACHINE_RTC_DEFAULT;
     if (!machine->cpu_model)
-        return refuse(STATUS_USAGE, options->cpu, "no such CPU model");
+        return refuse_cpu(options->cpu);
     if (machine->ram_bytes % RAM_PAGE_BYTES || machine->ram_bytes < MACHINE_RAM_MIN ||
         machine->ram_bytes > MACHINE_RAM_MAX)
         return refuse(STATUS_USAGE, "--memory", "must be a multiple of 4K, from 2M to 64G");
@@ -147,7 +165,7 @@ static enum status take_images(const struct run_options *options, struct session
 static enum status take_config(const struct run_options *options, struct session_config *config)
 {
     if (!options->kernel)
-        return refuse(STATUS_USAGE, "--kernel", "is needed");
+        return refuse(STATUS_USAGE, "--kernel", "is needed (see sim run --help)");
     if (options->mark_every == 0)
         return refuse(STATUS_USAGE, "--mark-every", "must be at least 1");
     if (strlen(options->cmdline) > LOG_TEXT_MAX)
@@ -206,6 +224,8 @@ static enum status run_session(const struct run_options *options, const struct s
         .max_cycles = options->max_cycles,
         .until = options->until,
         .fail = options->fail,
+        .step_from = options->single_step.from,
+        .step_to = options->single_step.to,
         .quiet = options->quiet,
         .takes_input = true,
         .shows = true,

@@ -15,7 +15,9 @@ int cmd_replay(int argc, char **argv);
 int cmd_log(int argc, char **argv);
 /* sim isa: prints the instruction table. */
 int cmd_isa(int argc, char **argv);
-/* sim decode: disassembles bytes given in hex. 1: some bytes are no instruction, or the last one is cut off. */
+/* sim decode: disassembles bytes given in hex. STATUS_BAD_INPUT: some are no instruction. */
 int cmd_decode(int argc, char **argv);
+/* sim difftest: compares instructions with the host's processor. */
+int cmd_difftest(int argc, char **argv);
 
 #endif

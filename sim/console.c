@@ -62,8 +62,9 @@ static void catch_signals(void)
         if (sigaction(killing_signals[i], NULL, &old) == 0 && old.sa_handler == SIG_DFL)
             sigaction(killing_signals[i], &action, NULL);
     }
-    /* A closed pipe is an error of write, which ends the run in order. */
+    /* A closed pipe and a file that may not grow are errors of write, which end the run in order. */
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
 }
 
 static void set_raw_mode(void)

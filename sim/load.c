@@ -105,7 +105,7 @@ int load_high(const struct loader *loader, const char *what, const struct image 
 /* A descriptor with base 0 and limit 4 GiB or, without G, 67H (SDM vol. 3A, figure 3-8). */
 static uint64_t descriptor(uint32_t attributes)
 {
-    uint64_t limit = attributes & SEG_G ? 0xF000000000FFFFull : 0x67;
+    uint64_t limit = attributes & SEG_G ? 0x000F00000000FFFFull : 0x67;
     return limit | (uint64_t)(attributes & 0xF0FF) << 40;
 }
 
@@ -174,6 +174,17 @@ static int load_flat(const struct loader *loader)
     return 0;
 }
 
+/* What the entry has no place for is refused: a guest that silently lacks its initrd is hard to understand. */
+static int load_refuse_extras(const struct loader *loader, bool takes_initrd, bool takes_modules)
+{
+    const struct load_request *request = loader->request;
+    if (request->initrd.bytes && !takes_initrd)
+        return load_fail(loader, "%s: a flat image takes no initrd", request->kernel.path);
+    if (request->module_count && !takes_modules)
+        return load_fail(loader, "%s: this entry takes no modules: multiboot and pvh do", request->kernel.path);
+    return 0;
+}
+
 int load_kernel(struct board *board, struct cpu *cpu, const struct load_request *request, char error[LOAD_ERROR_BYTES])
 {
     struct loader loader = { board, cpu, request, error };
@@ -182,22 +193,22 @@ int load_kernel(struct board *board, struct cpu *cpu, const struct load_request 
         return load_fail(&loader, "%s: empty file, expected a kernel image", kernel->path);
     switch (request->entry) {
     case LOAD_FLAT:
-        return load_flat(&loader);
+        return load_refuse_extras(&loader, false, false) ? -EINVAL : load_flat(&loader);
     case LOAD_PVH:
         return load_elf_pvh(&loader);
     case LOAD_LINUX64:
-        return load_elf_linux64(&loader);
+        return load_refuse_extras(&loader, true, false) ? -EINVAL : load_elf_linux64(&loader);
     case LOAD_MULTIBOOT:
         return load_multiboot(&loader);
     case LOAD_AUTO:
         break;
     }
     if (load_is_bzimage(kernel))
-        return load_bzimage(&loader);
+        return load_refuse_extras(&loader, true, false) ? -EINVAL : load_bzimage(&loader);
     if (load_is_multiboot(kernel))
         return load_multiboot(&loader);
     if (load_is_elf(kernel))
-        return load_elf_linux64(&loader);
+        return load_refuse_extras(&loader, true, false) ? -EINVAL : load_elf_linux64(&loader);
     return load_fail(&loader,
                      "%s: no known kernel format at offset 0: expected a bzImage (HdrS at 0x202), an ELF file or a "
                      "Multiboot header; raw code needs --entry flat",

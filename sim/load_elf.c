@@ -13,6 +13,7 @@
 
 #define XEN_ELFNOTE_PHYS32_ENTRY 18
 #define HVM_START_MAGIC          0x336EC578u
+#define PVH_MODULES_MAX          64u /* the module list ends where the memory map begins */
 
 bool load_is_elf(const struct image *image)
 {
@@ -161,30 +162,45 @@ struct hvm_memmap_table_entry {
     uint32_t type, reserved;
 };
 
-int load_elf_pvh(const struct loader *loader)
+/* The initrd, if there is one, is the first module: Linux looks there. Its number goes into the module list as well. */
+static int place_pvh_modules(const struct loader *loader, uint64_t end, struct hvm_start_info *info)
 {
     const struct load_request *request = loader->request;
-    uint64_t unused, end, entry, initrd_address = 0;
+    bool has_initrd = request->initrd.bytes != NULL;
+    uint64_t top = load_low_end(loader->board);
+    info->nr_modules = request->module_count + (has_initrd ? 1 : 0);
+    info->modlist_paddr = info->nr_modules ? LOW_LISTS : 0;
+    if (info->nr_modules > PVH_MODULES_MAX)
+        return load_fail(loader, "more than %u modules", PVH_MODULES_MAX);
+    for (unsigned i = 0; i < info->nr_modules; i++) {
+        bool is_initrd = has_initrd && i == 0;
+        const struct image *image = is_initrd ? &request->initrd : &request->modules[i - (has_initrd ? 1 : 0)];
+        int status = load_high(loader, is_initrd ? "initrd" : "module", image, end, top, &top);
+        if (status)
+            return status;
+        struct hvm_modlist_entry module = { .paddr = top, .size = image->size_bytes };
+        load_low(loader, LOW_LISTS + i * sizeof(module), &module, sizeof(module));
+    }
+    return 0;
+}
+
+int load_elf_pvh(const struct loader *loader)
+{
+    uint64_t unused, end, entry;
     int status = load_elf_segments(loader, 0, &unused, &end);
     if (status || (status = find_pvh_entry(loader, &entry)))
         return status;
     if (entry > UINT32_MAX)
-        return load_fail(loader, "%s: PVH entry 0x%" PRIx64 " lies above 4 GiB", request->kernel.path, entry);
+        return load_fail(loader, "%s: PVH entry 0x%" PRIx64 " lies above 4 GiB", loader->request->kernel.path, entry);
     if ((status = load_cmdline(loader, LOW_CMDLINE_MAX)))
         return status;
     struct hvm_start_info info = { .magic = HVM_START_MAGIC,
                                    .version = 1,
                                    .cmdline_paddr = LOW_CMDLINE,
-                                   .rsdp_paddr = request->rsdp,
+                                   .rsdp_paddr = loader->request->rsdp,
                                    .memmap_paddr = LOW_LISTS + 0x1000 };
-    if (request->initrd.bytes) {
-        if ((status = load_high(loader, "initrd", &request->initrd, end, load_low_end(loader->board), &initrd_address)))
-            return status;
-        struct hvm_modlist_entry module = { .paddr = initrd_address, .size = request->initrd.size_bytes };
-        load_low(loader, LOW_LISTS, &module, sizeof(module));
-        info.nr_modules = 1;
-        info.modlist_paddr = LOW_LISTS;
-    }
+    if ((status = place_pvh_modules(loader, end, &info)))
+        return status;
     struct region regions[REGIONS_MAX];
     info.memmap_entries = load_regions(loader->board, regions);
     for (unsigned i = 0; i < info.memmap_entries; i++) {

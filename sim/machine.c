@@ -229,6 +229,12 @@ enum machine_stop machine_run(struct machine *machine, uint64_t stop_cycle)
     }
 }
 
+void machine_single_step(struct machine *machine, uint64_t from, uint64_t to)
+{
+    for (unsigned i = 0; i < machine->cpu_count; i++)
+        cpu_single_step(&machine->cpus[i], from, to);
+}
+
 bool machine_can_wake(const struct machine *machine)
 {
     for (unsigned i = 0; i < machine->cpu_count; i++)

@@ -62,6 +62,9 @@ uint64_t machine_retired(const struct machine *machine);
  */
 enum machine_stop machine_run(struct machine *machine, uint64_t stop_cycle);
 
+/* Runs each instruction by itself between these cycles (cpu_single_step). How, not what: never in a log. */
+void machine_single_step(struct machine *machine, uint64_t from, uint64_t to);
+
 /* After MACHINE_HALTED: true if a halted vCPU could be woken by an interrupt at all. */
 bool machine_can_wake(const struct machine *machine);
 

@@ -8,6 +8,18 @@
 #include <stdio.h>
 #include <string.h>
 
+/* How this binary was built, where that changes how it runs (never what the guest sees). */
+#ifdef SIM_TAIL_CALLS
+#define BUILD_DISPATCH "tail calls"
+#else
+#define BUILD_DISPATCH "trampoline"
+#endif
+#ifdef SIM_DROP_CACHES
+#define BUILD_CACHES ", drops caches"
+#else
+#define BUILD_CACHES ""
+#endif
+
 static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
@@ -18,6 +30,7 @@ static const struct {
     { "replay", cmd_replay, "replay a log and verify that the run is the same" },
     { "log", cmd_log, "print a log" },
     { "isa", cmd_isa, "print the instruction table" },
+    { "difftest", cmd_difftest, "compare instructions with the host's processor" },
     { "decode", cmd_decode, "disassemble bytes given in hexadecimal" },
 };
 
@@ -27,7 +40,7 @@ static void usage(FILE *out)
           "usage: sim COMMAND [options]     (sim COMMAND --help says more)\n\n",
           out);
     for (unsigned i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-        fprintf(out, "  %-8s%s\n", commands[i].name, commands[i].summary);
+        fprintf(out, "  %-10s%s\n", commands[i].name, commands[i].summary);
     fputc('\n', out);
     status_print(out);
 }
@@ -42,11 +55,11 @@ int main(int argc, char **argv)
         return STATUS_OK;
     }
     if (argc > 1 && strcmp(argv[1], "--version") == 0) {
-        puts("sim " SIM_VERSION);
+        puts("sim " SIM_VERSION " (" BUILD_DISPATCH BUILD_CACHES ")");
         return STATUS_OK;
     }
     if (argc > 1)
-        fprintf(stderr, "sim: no such command: %s (see sim --help)\n", argv[1]);
+        fprintf(stderr, "sim: %s: no such command (see sim --help)\n", argv[1]);
     else
         usage(stderr);
     return STATUS_USAGE;

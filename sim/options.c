@@ -34,6 +34,18 @@ bool options_number(const char *text, unsigned unit, uint64_t *value)
     return !*end && !__builtin_mul_overflow(number, factor, value);
 }
 
+static bool parse_range(const char *text, struct option_range *range)
+{
+    char from[32];
+    const char *colon = strchr(text, ':');
+    if (!colon || (size_t)(colon - text) >= sizeof(from))
+        return false;
+    memcpy(from, text, (size_t)(colon - text));
+    from[colon - text] = '\0';
+    return options_number(from, false, &range->from) && options_number(colon + 1, false, &range->to) &&
+           range->from <= range->to;
+}
+
 static void print_help(const struct command_line *line)
 {
     printf("usage: sim %s [options]%s%s\n\n%s\n\noptions:\n", line->command, line->positional ? " " : "",
@@ -51,6 +63,16 @@ static void print_help(const struct command_line *line)
 static int mistake(const struct command_line *line, const char *what, const char *about)
 {
     fprintf(stderr, "sim %s: %s: %s (see sim %s --help)\n", line->command, about, what, line->command);
+    return -EINVAL;
+}
+
+static int wrong_choice(const struct command_line *line, const struct option *option, const char *value,
+                        const char *about)
+{
+    fprintf(stderr, "sim %s: %s: '%s' is none of", line->command, about, value);
+    for (unsigned i = 0; option->choices[i]; i++)
+        fprintf(stderr, "%s%s", i ? ", " : " ", option->choices[i]);
+    fputc('\n', stderr);
     return -EINVAL;
 }
 
@@ -76,6 +98,7 @@ static int store(const struct command_line *line, const struct option *option, v
     char *member = (char *)values + option->offset;
     uint64_t number;
     struct option_list *list;
+    struct option_range range;
     switch (option->kind) {
     case OPTION_FLAG:
         memcpy(member, &(bool){ true }, sizeof(bool));
@@ -94,20 +117,25 @@ static int store(const struct command_line *line, const struct option *option, v
             return mistake(line, option->unit == 1024 ? "not a size (like 256M)" : "not a number", about);
         memcpy(member, &number, sizeof(number));
         return 0;
+    case OPTION_RANGE:
+        if (!parse_range(value, &range))
+            return mistake(line, "not a range (like 1000:2000)", about);
+        memcpy(member, &range, sizeof(range));
+        return 0;
     case OPTION_CHOICE:
         for (unsigned i = 0; option->choices[i]; i++)
             if (strcmp(option->choices[i], value) == 0) {
                 memcpy(member, &i, sizeof(i));
                 return 0;
             }
-        return mistake(line, "no such choice", about);
+        return wrong_choice(line, option, value, about);
     }
     return -EINVAL;
 }
 
 int options_parse(const struct command_line *line, void *values, const char **positional, int argc, char **argv)
 {
-    const char *first_positional = NULL;
+    int positional_count = 0;
     bool options_ended = false;
     for (int i = 1; i < argc; i++) {
         const char *argument = argv[i], *value = NULL;
@@ -117,9 +145,9 @@ int options_parse(const struct command_line *line, void *values, const char **po
             continue;
         }
         if (options_ended || argument[0] != '-' || !argument[1]) {
-            if (!line->positional || first_positional)
+            if (!line->positional || (positional_count && !line->takes_many))
                 return mistake(line, "one argument too many", argument);
-            first_positional = argument;
+            argv[1 + positional_count++] = argv[i]; /* a slot that has been read */
             continue;
         }
         if (strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0) {
@@ -148,6 +176,8 @@ int options_parse(const struct command_line *line, void *values, const char **po
             return error;
     }
     if (positional)
-        *positional = first_positional;
+        *positional = positional_count ? argv[1] : NULL;
+    if (line->takes_many)
+        argv[1 + positional_count] = NULL;
     return 0;
 }

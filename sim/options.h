@@ -15,6 +15,7 @@ enum option_kind {
     OPTION_TEXT,   /* const char * */
     OPTION_TEXTS,  /* struct option_list; may be repeated */
     OPTION_NUMBER, /* uint64_t, decimal or 0x hexadecimal; K, M, G behind it multiply by powers of its `unit` */
+    OPTION_RANGE,  /* struct option_range: FROM:TO, two numbers, FROM not above TO */
     OPTION_CHOICE, /* unsigned: index into choices */
 };
 
@@ -22,6 +23,10 @@ enum option_kind {
 struct option_list {
     const char *texts[OPTION_TEXTS_MAX];
     unsigned count;
+};
+
+struct option_range {
+    uint64_t from, to;
 };
 
 struct option {
@@ -40,13 +45,15 @@ struct command_line {
     const char *positional;       /* for --help: "LOG"; NULL: none taken */
     const char *summary;          /* one or more lines */
     const struct option *options; /* ended by one without a name */
+    bool takes_many;              /* any number of positional arguments: argv[1] on, ended by NULL */
 };
 
 #define OPTIONS_HELP 1 /* --help was printed: the command ends with STATUS_OK */
 
 /*
- * Fills *values, whose members keep their defaults if not named, and *positional (NULL if none was given). 0;
- * OPTIONS_HELP; or -EINVAL after one line on stderr.
+ * Fills *values, whose members keep their defaults if not named, and *positional (NULL if none was given). argv is a
+ * main()'s, NULL-terminated; positional arguments are moved to its front. 0; OPTIONS_HELP; or -EINVAL after one line on
+ * stderr.
  */
 int options_parse(const struct command_line *line, void *values, const char **positional, int argc, char **argv);
 

@@ -289,6 +289,7 @@ static enum status session_boot(struct session *session, uint64_t start_cycle, c
                  config->machine.ram_bytes >> 20, strerror(-failure));
         return STATUS_HOST_ERROR;
     }
+    machine_single_step(session->machine, session->limits.step_from, session->limits.step_to);
     struct image modules[SESSION_MODULES_MAX];
     for (unsigned i = 0; i < config->module_count; i++)
         modules[i] = config->modules[i].image;
@@ -321,6 +322,14 @@ static void session_power_cycle(struct session *session)
     }
 }
 
+bool session_follow_reset(struct session *session)
+{
+    if (machine_board(session->machine)->request != BOARD_RESET || session->config->on_reset != ON_RESET_REBOOT)
+        return false;
+    session_power_cycle(session);
+    return session->machine && !session->error;
+}
+
 /* The machine asks for the run's end, or for a look. */
 static void session_request(struct session *session)
 {
@@ -337,7 +346,7 @@ static void session_request(struct session *session)
         return;
     }
     if (request == BOARD_RESET && session->config->on_reset == ON_RESET_REBOOT) {
-        session_power_cycle(session);
+        session_follow_reset(session);
         return;
     }
     uint64_t code = request == BOARD_DEBUG_EXIT ? board->request_code : 0;

@@ -43,7 +43,8 @@ struct session_config {
 struct session_limits {
     uint64_t max_cycles; /* UINT64_MAX: none */
     uint64_t idle_limit_cycles;
-    const char *until; /* console texts; NULL: none */
+    uint64_t step_from, step_to; /* between these cycles each instruction runs by itself; equal: nowhere */
+    const char *until;           /* console texts; NULL: none */
     const char *fail;
     bool quiet;
     bool takes_input; /* from standard input */
@@ -104,6 +105,12 @@ enum status session_open(struct session *session, const struct session_config *c
 
 /* Runs to the end, whatever it is. Call once. */
 void session_run(struct session *session);
+
+/*
+ * The machine has asked for a reset: if the configuration follows resets, the next boot's machine takes its place. For
+ * whoever drives session->machine without session_run(). False: it does not, or there is no memory for it.
+ */
+bool session_follow_reset(struct session *session);
 
 /* What the end means as an exit status. */
 enum status session_status(const struct session *session);

@@ -3,6 +3,8 @@
  */
 #include "sim/session.h"
 
+#include "replay/show.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -50,7 +52,7 @@ static void print_why(const struct session *session)
         fputs("the guest reset the machine", stderr);
         break;
     case LOG_TRIPLE_FAULT:
-        fputs("triple fault", stderr);
+        fputs("the guest ended in a triple fault", stderr);
         break;
     case LOG_DEBUG_EXIT:
         fprintf(stderr, "the guest wrote %" PRIu64 " to the debug-exit port", session->code);
@@ -124,6 +126,8 @@ void session_summary(const struct session *session, const char *log_path)
         return;
     uint64_t cycles = machine_now(session->machine), instructions = session_instructions(session);
     double seconds = (double)session->host_ns / 1e9;
+    if (!session->error && session->reason == LOG_TRIPLE_FAULT)
+        show_shutdowns(machine_board(session->machine), "sim: triple fault: ", stderr);
     fputs("sim: ", stderr);
     print_why(session);
     const struct dialogue *dialogue = &session->dialogue;

@@ -28,19 +28,26 @@ static const struct option options[] = {
     { "flag", 'f', NULL, "", OPTION_FLAG, offsetof(struct values, flag), 0, NULL },
     { 0 },
 };
-static const struct command_line line = { "test", "FILE", "", options };
+static const struct command_line line = { "test", "FILE", "", options, false };
+static const struct command_line many = { "test", "FILE...", "", options, true };
+
+static char *argv[16];
 
 /* Words in one string, parsed. */
-static int parse(const char *words, struct values *values, const char **positional)
+static int parse_line(const struct command_line *how, const char *words, struct values *values, const char **positional)
 {
     static char copy[256];
-    char *argv[16];
     int argc = 0;
     snprintf(copy, sizeof(copy), "%s", words);
     for (char *word = strtok(copy, " "); word; word = strtok(NULL, " "))
         argv[argc++] = word;
+    argv[argc] = NULL;
     *values = (struct values){ .text = "default", .size = 7 };
-    return options_parse(&line, values, positional, argc, argv);
+    return options_parse(how, values, positional, argc, argv);
+}
+static int parse(const char *words, struct values *values, const char **positional)
+{
+    return parse_line(&line, words, values, positional);
 }
 
 static void test_spellings(void **state)
@@ -66,6 +73,23 @@ static void test_spellings(void **state)
     assert_int_equal(values.size, 256u << 20);
     assert_int_equal(values.count, 2000000000);
     assert_string_equal(positional, "--text");
+}
+
+static void test_many_arguments(void **state)
+{
+    struct values values;
+    const char *positional;
+    (void)state;
+    assert_int_equal(parse_line(&many, "test a --text x b -f c -- -d", &values, &positional), 0);
+    assert_string_equal(positional, "a");
+    assert_string_equal(values.text, "x");
+    assert_string_equal(argv[2], "b");
+    assert_string_equal(argv[3], "c");
+    assert_string_equal(argv[4], "-d");
+    assert_null(argv[5]);
+    assert_int_equal(parse_line(&many, "test -f", &values, &positional), 0);
+    assert_null(positional);
+    assert_null(argv[1]);
 }
 
 static void test_mistakes(void **state)
@@ -109,6 +133,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_spellings),
+        cmocka_unit_test(test_many_arguments),
         cmocka_unit_test(test_mistakes),
         cmocka_unit_test(test_largest_numbers),
     };

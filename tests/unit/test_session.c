@@ -87,6 +87,11 @@ void machine_destroy(struct machine *machine)
     free(machine);
 }
 
+void machine_single_step(struct machine *machine, uint64_t from, uint64_t to)
+{
+    (void)machine, (void)from, (void)to;
+}
+
 struct board *machine_board(struct machine *machine)
 {
     return &machine->board;

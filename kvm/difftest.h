@@ -1,0 +1,148 @@
+/*
+ * Instruction comparison: one instruction in one state, run on a reference (the host's processor) and on the
+ * interpreter.
+ *
+ * A test is the bytes of an instruction and the whole state a 64-bit program at CPL 3 can see. Both sides use the same
+ * small layout of linear addresses, so that an address means the same on both. docs/difftest.md has the overview.
+ */
+#ifndef KVM_DIFFTEST_H
+#define KVM_DIFFTEST_H
+
+#include "cpu/cpu.h"
+#include "cpu/insn.h"
+
+#include <stdio.h>
+
+/*
+ * The layout: two pages of code (execute, read), then nothing; nothing, two pages of data (read, write), one that is
+ * read-only, then nothing. All below 2 GiB, so that 32-bit addresses and displacements reach them.
+ */
+#define DIFFTEST_CODE            0x10000000ull
+#define DIFFTEST_CODE_BYTES      0x2000u
+#define DIFFTEST_DATA            0x20000000ull
+#define DIFFTEST_DATA_BYTES      0x2000u
+#define DIFFTEST_READ_ONLY       (DIFFTEST_DATA + DIFFTEST_DATA_BYTES)
+#define DIFFTEST_READ_ONLY_BYTES 0x1000u
+#define DIFFTEST_DATA_END        (DIFFTEST_READ_ONLY + DIFFTEST_READ_ONLY_BYTES)
+#define DIFFTEST_GS_BASE         (DIFFTEST_DATA + 0x800)
+#define DIFFTEST_MEMORY_BYTES    (DIFFTEST_CODE_BYTES + DIFFTEST_DATA_BYTES + DIFFTEST_READ_ONLY_BYTES)
+
+/* What a program at CPL 3 can see and change. */
+struct difftest_state {
+    uint64_t gpr[16], rip, rflags;
+    struct x87 x87; /* as in struct cpu: physical registers */
+    union vector_register zmm[32];
+    uint64_t opmask[8];
+    uint32_t mxcsr;
+    uint32_t reserved;
+};
+
+/* How a test ended; vectors are those of exceptions. The normal ends are VEC_DB (after_step) and VEC_BP (the INT3
+ * behind). */
+struct difftest_outcome {
+    struct difftest_state state;
+    uint64_t cr2;
+    uint32_t error;
+    uint8_t vector;
+    bool data_changed;
+    bool lost;                         /* no end within the limit: vector means nothing */
+    uint8_t data[DIFFTEST_DATA_BYTES]; /* valid if data_changed */
+};
+
+struct difftest_case {
+    uint8_t bytes[16]; /* the instruction; an INT3 follows it in memory if step is false */
+    uint8_t length;
+    bool step; /* RFLAGS.TF is set: ends by #DB behind the instruction (or the REP iteration, or at the branch's target)
+                */
+    uint16_t reserved;
+    uint32_t flags_undefined;
+    const struct isa_row *row;   /* NULL: decodes to nothing, #UD expected */
+    struct difftest_state state; /* state.rip: where the instruction lies */
+};
+
+/* Bytes of memory both sides begin with; the code page is written by each test. */
+struct difftest_memory {
+    uint8_t data[DIFFTEST_DATA_BYTES];
+    uint8_t read_only[DIFFTEST_READ_ONLY_BYTES];
+};
+
+/* --- generator (difftest_generate.c) --- */
+
+struct difftest_random {
+    uint64_t state;
+};
+uint64_t difftest_random(struct difftest_random *random);
+
+/* Why a row is not compared; NULL: it is. A constant text. */
+const char *difftest_row_skipped(const struct isa_row *row);
+
+/*
+ * Makes up the bytes of an instruction of this row: prefixes, ModRM shape, SIB, displacement and immediate at random.
+ * illegal: one property the row does not admit is forced (LOCK, a prefix, a ModRM.mod). False: what came out is not to
+ * be run (another row that is skipped, no instruction of 64-bit mode, too long). test->row is the row it decodes to
+ * under `features`.
+ */
+bool difftest_make_insn(struct difftest_random *random, const struct isa_row *row, const uint64_t *features,
+                        bool illegal, struct difftest_case *test);
+/* Makes up a state that suits the instruction, so that memory operands fall where they matter. */
+void difftest_make_state(struct difftest_random *random, const uint64_t *features, struct difftest_case *test);
+void difftest_make_memory(struct difftest_random *random, struct difftest_memory *memory);
+
+/* --- sides --- */
+
+/* The reference: the processor of the host. */
+struct difftest_native;
+/* NULL with a text in *why if this host cannot do it. One per process: it owns signals and fixed addresses. */
+struct difftest_native *difftest_native_open(const char **why);
+void difftest_native_close(struct difftest_native *native);
+/* What CPUID of the host offers, as a bit set of enum isa_feature (2 words). False: not an x86-64 host. */
+bool difftest_native_features(uint64_t features[2]);
+/* Marketing name of the host's processor and family-model-stepping, for reports. */
+void difftest_native_name(char *out, size_t bytes);
+bool difftest_native_is_intel(void);
+#define DIFFTEST_BATCH_MAX 32u
+void difftest_native_run(struct difftest_native *native, const struct difftest_memory *memory,
+                         const struct difftest_case *tests, struct difftest_outcome *outcomes, unsigned count);
+
+/* The interpreter. */
+struct difftest_sim;
+/* features: those the model gets. NULL: no memory. */
+struct difftest_sim *difftest_sim_open(const uint64_t *features);
+void difftest_sim_close(struct difftest_sim *sim);
+void difftest_sim_run(struct difftest_sim *sim, const struct difftest_memory *memory, const struct difftest_case *test,
+                      struct difftest_outcome *outcome);
+
+/* --- comparison (difftest_compare.c) --- */
+
+enum difftest_verdict { DIFFTEST_EQUAL, DIFFTEST_MASKED, DIFFTEST_EXPLAINED, DIFFTEST_DIFFERS };
+
+/*
+ * Compares two outcomes of a test. MASKED: equal but for flags the row leaves undefined. EXPLAINED: equal but for a
+ * defined difference, *explanation is its number. DIFFERS: `text` (may be NULL) gets one line per difference.
+ */
+enum difftest_verdict difftest_compare(const struct difftest_case *test, const struct difftest_outcome *reference,
+                                       const struct difftest_outcome *sim, const struct difftest_memory *memory,
+                                       unsigned *explanation, FILE *text);
+
+/* The defined differences. */
+struct difftest_explanation {
+    const char *name;
+    const char *text;
+    bool intel_only, amd_only; /* where it is expected to be seen */
+};
+extern const struct difftest_explanation difftest_explanations[];
+extern const unsigned difftest_explanation_count;
+#define DIFFTEST_EXPLANATIONS_MAX 16u
+
+/* --- test vectors (difftest_vector.c) --- */
+
+/* Writes a test and the outcome of the reference in the text form of tests/vectors. */
+void difftest_vector_write(FILE *out, const struct difftest_case *test, const struct difftest_outcome *reference,
+                           const struct difftest_memory *memory, const char *processor);
+/*
+ * Reads the next one from a stream. 1: there is one; 0: end of file; -EINVAL: *line is where it is malformed.
+ */
+int difftest_vector_read(FILE *in, struct difftest_case *test, struct difftest_outcome *reference,
+                         struct difftest_memory *memory, unsigned *line);
+
+#endif
