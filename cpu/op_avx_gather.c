@@ -31,14 +31,17 @@ static inline bool lane_address(struct cpu *cpu, const struct op *op, int64_t in
         const union vector_register indexes = cpu->zmm[op->index];                                                     \
         union vector_register *r = &cpu->zmm[op->dst], *mask = &cpu->zmm[op->src];                                     \
         const unsigned lanes = GATHER_LANES(index_bytes, lane), bytes = lanes * (data_bytes);                          \
+        for (unsigned i = 0; i < lanes; i++) /* seen by the handler of a fault */                                      \
+            mask->lane[i] = mask->lane[i] >> (8 * (data_bytes) - 1) ? (__typeof__(mask->lane[0]))UINT64_MAX : 0;       \
+        memset(mask->u8 + bytes, 0, 64 - bytes);                                                                       \
         for (unsigned i = 0; i < lanes; i++) {                                                                         \
-            if (mask->lane[i] >> (8 * (data_bytes) - 1)) {                                                             \
-                uint64_t linear, value;                                                                                \
-                mask->lane[i] = (__typeof__(mask->lane[0]))UINT64_MAX;                                                 \
+            if (mask->lane[i]) {                                                                                       \
+                uint64_t linear;                                                                                       \
+                __typeof__(r->lane[0]) value;                                                                          \
                 if (!lane_address(cpu, op, LANE_INDEX(&indexes, index_bytes, i), (data_bytes), ACCESS_READ, &linear))  \
                     FAULT_PENDING;                                                                                     \
-                LOAD(8 * (data_bytes), value, linear);                                                                 \
-                r->lane[i] = (__typeof__(r->lane[0]))value;                                                            \
+                LOAD_LANE((data_bytes), &value, linear);                                                               \
+                r->lane[i] = value;                                                                                    \
             }                                                                                                          \
             mask->lane[i] = 0;                                                                                         \
         }                                                                                                              \
@@ -60,13 +63,14 @@ GATHER(8, 8, u64)
         uint64_t *mask = &cpu->opmask[op->x.mask];                                                                     \
         const unsigned lanes = GATHER_LANES(index_bytes, lane), bytes = lanes * (data_bytes);                          \
         for (unsigned i = 0; i < lanes; i++) {                                                                         \
-            uint64_t linear, value;                                                                                    \
+            uint64_t linear;                                                                                           \
+            __typeof__(r->lane[0]) value;                                                                              \
             if (!(*mask >> i & 1))                                                                                     \
                 continue;                                                                                              \
             if (!lane_address(cpu, op, LANE_INDEX(&indexes, index_bytes, i), (data_bytes), ACCESS_READ, &linear))      \
                 FAULT_PENDING;                                                                                         \
-            LOAD(8 * (data_bytes), value, linear);                                                                     \
-            r->lane[i] = (__typeof__(r->lane[0]))value;                                                                \
+            LOAD_LANE((data_bytes), &value, linear);                                                                   \
+            r->lane[i] = value;                                                                                        \
             *mask &= ~(1ull << i);                                                                                     \
         }                                                                                                              \
         memset(r->u8 + bytes, 0, 64 - bytes);                                                                          \
@@ -84,7 +88,7 @@ GATHER(8, 8, u64)
             if (!lane_address(cpu, op, LANE_INDEX(&cpu->zmm[op->index], index_bytes, i), (data_bytes), ACCESS_WRITE,   \
                               &linear))                                                                                \
                 FAULT_PENDING;                                                                                         \
-            STORE(8 * (data_bytes), linear, cpu->zmm[op->x.src2].lane[i]);                                             \
+            STORE_LANE((data_bytes), linear, &cpu->zmm[op->x.src2].lane[i]);                                           \
             *mask &= ~(1ull << i);                                                                                     \
         }                                                                                                              \
         *mask = 0;                                                                                                     \

@@ -115,7 +115,7 @@ static inline bool predicate_holds(enum fp_relation relation, unsigned predicate
     }
 #define COMPARE(format, lane, letter)                                                                                  \
     FP_SOFT(cmp_##format, lane, lane, bytes / sizeof(r->lane[0]),                                                      \
-            predicate_holds(format##_compare(&context, x, y, predicate_signals(imm)), imm) ? UINT64_MAX : 0)           \
+            predicate_holds(format##_compare(&context, x, y, predicate_signals(imm & 7)), imm & 7) ? UINT64_MAX : 0)           \
     FP_HOST(cmp_##format, HOST_COMPARE(letter))
 COMPARE(f32, u32, "s")
 COMPARE(f64, u64, "d")
