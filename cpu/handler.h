@@ -199,6 +199,12 @@ static inline void gpr_write(struct cpu *cpu, unsigned offset, unsigned w, uint6
             FAULT_PENDING;                                                                                             \
     } while (0)
 
+/* Access bits of the instruction's memory operand: through SS it counts as one to the stack. */
+static inline unsigned operand_access(const struct op *op, unsigned access)
+{
+    return op->seg == SS ? access | ACCESS_STACK : access;
+}
+
 /* Legacy SSE: #GP(0) for a misaligned 16-byte operand. */
 #define CHECK_ALIGNED(linear, bytes)                                                                                   \
     do {                                                                                                               \
