@@ -52,7 +52,7 @@ const struct field cpu_fields[] = {
     STATE(mxcsr), STATE(pkru), STATE(cpl), STATE(activity), STATE(shadow), STATE(nmi_blocked), STATE(pending_db),
     ARRAY(reserved_state),
     CACHED(fault), CACHED(board), CACHED(lapic), CACHED(model), CACHED(mode), CACHED(id),
-    CACHED(host_mxcsr), CACHED(fp_soft), CACHED(fp_soft_now), CACHED(reserved_cache),
+    CACHED(host_mxcsr), CACHED(fp_soft), CACHED(fp_soft_now), CACHED(uncached), CACHED(reserved_cache),
     CACHED(shutdown),
 };
 /* clang-format on */
@@ -173,6 +173,12 @@ void cpu_drop_caches(struct cpu *cpu)
     flags_set_status(cpu, cpu->rflags);
     engine_drop(cpu);
     cpu_update_mode(cpu);
+}
+
+void cpu_uncached(struct cpu *cpu)
+{
+    cpu->uncached = true;
+    cpu_drop_caches(cpu);
 }
 
 /* The part of mode that CS and SS decide. */

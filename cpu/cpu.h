@@ -240,7 +240,8 @@ struct cpu {
     uint32_t host_mxcsr;            /* what simd_engine_leave() puts back */
     uint8_t fp_soft;                /* --fp soft: SSE arithmetic never uses the host's (cpu/simd.h) */
     uint8_t fp_soft_now;            /* cache: ... or cannot now, because an exception is unmasked */
-    uint8_t reserved_cache[2];
+    uint8_t uncached;               /* the reference way (cpu_uncached) */
+    uint8_t reserved_cache[1];
     struct shutdown_cause shutdown; /* cache: only told to people */
 };
 
@@ -274,6 +275,12 @@ void cpu_run(struct cpu *cpu, uint64_t stop_cycle);
  * tests of the engine and hunts for its defects can. from == to: nowhere.
  */
 void cpu_single_step(struct cpu *cpu, uint64_t from, uint64_t to);
+
+/*
+ * The reference way, for hunts for stale caches: every access walks the tables, every instruction is fetched and decoded
+ * anew. How, not what: nothing of it is visible to the guest.
+ */
+void cpu_uncached(struct cpu *cpu);
 
 /* At a boundary: takes INIT, SIPI, NMI, #DB traps or an external interrupt if one is due and admitted. True if something was taken. */
 bool cpu_sample_interrupts(struct cpu *cpu);

@@ -215,8 +215,9 @@ static bool read_opcode(struct decoder *d, uint8_t *opcode)
         if (!(*opcode == 0x62 ? read_evex(d, opcode) : read_vex(d, *opcode, opcode)))
             return false;
         if (d->mode_bits != 64) {
-            d->rex = 0;
+            d->rex &= REX_W;
             d->vvvv &= 7;
+            d->reg_high = 0;
         }
         return true;
     }
@@ -243,6 +244,12 @@ static void find_sizes(struct decoder *d)
     }
 }
 
+/* EVEX.b with a register: L'L is a rounding mode, or nothing, and the length is 512 bits (SDM vol. 2A, 2.7.7). */
+static unsigned vector_length(const struct decoder *d)
+{
+    return d->vector_length > 2 || ((d->evex & INSN_EVEX_B) && d->mod == 3) ? 2 : d->vector_length;
+}
+
 static uint64_t decoding_state(const struct decoder *d)
 {
     unsigned prefix = d->map >= ISA_MAP_VEX_0F ? d->vector_prefix
@@ -254,7 +261,7 @@ static uint64_t decoding_state(const struct decoder *d)
            1ull << (ISA_STATE_ASIZE + (d->address_bits >> 5)) | 1ull << (ISA_STATE_W + ((d->rex & REX_W) != 0)) |
            1ull << (ISA_STATE_B + (d->rex & REX_B)) | 1ull << (ISA_STATE_MODE + (d->mode_bits == 64)) |
            1ull << (ISA_STATE_MOD + (d->mod == 3)) | 1ull << (ISA_STATE_REG + d->reg) | 1ull << (ISA_STATE_RM + d->rm) |
-           1ull << (ISA_STATE_VL + (d->vector_length > 2 ? 2 : d->vector_length));
+           1ull << (ISA_STATE_VL + vector_length(d));
 }
 
 static const struct isa_row *find_row(const struct decoder *d, const struct isa_slot *slot, const uint64_t *features)
@@ -293,7 +300,7 @@ static unsigned general_bits(const struct decoder *d)
 /* Bytes of an operand. */
 static uint8_t operand_bytes(const struct decoder *d, uint8_t size)
 {
-    unsigned v = d->operand_bits / 8, x = 16u << (d->vector_length > 2 ? 2 : d->vector_length);
+    unsigned v = d->operand_bits / 8, x = 16u << vector_length(d);
 
     switch ((enum operand_size)size) {
     case SIZE_B:
@@ -418,7 +425,10 @@ static bool read_address(struct decoder *d, struct insn *insn)
             return false;
         base = sib & 7;
         unsigned index = ((sib >> 3) & 7) | (d->rex & REX_X ? 8 : 0);
-        if (index != 4) {
+        if (insn->row->attributes & ISA_VSIB) {
+            insn->index = (uint8_t)(index | (d->vvvv & 16));
+            insn->scale = sib >> 6;
+        } else if (index != 4) {
             insn->index = (uint8_t)index;
             insn->scale = sib >> 6;
         }
@@ -437,6 +447,8 @@ static bool read_address(struct decoder *d, struct insn *insn)
 static bool read_memory(struct decoder *d, struct insn *insn)
 {
     insn->has_memory = true;
+    if (insn->row->attributes & ISA_VSIB && (d->address_bits == 16 || d->rm != 4))
+        return undefined(d);
     return d->address_bits == 16 ? read_address16(d, insn) : read_address(d, insn);
 }
 
@@ -462,8 +474,9 @@ static bool set_register(struct decoder *d, struct operand *operand, unsigned nu
         return number == 0 || (number >= 2 && number <= 4) || number == 8 || undefined(d);
     case CLASS_DR:
         return number < 8 || undefined(d);
-    case CLASS_MMX:
     case CLASS_OPMASK:
+        return number < 8 || undefined(d);
+    case CLASS_MMX:
     case CLASS_ST:
         operand->number = number & 7;
         break;
@@ -483,7 +496,7 @@ static bool set_rm(struct decoder *d, struct insn *insn, const struct operand_co
         operand->bytes = operand_bytes(d, code->mem_size);
         return true;
     }
-    unsigned number = d->rm | (d->rex & REX_B ? 8 : 0);
+    unsigned number = d->rm | (d->rex & REX_B && code->cls != CLASS_OPMASK ? 8 : 0);
     if (d->evex && code->cls == CLASS_VEC && (d->rex & REX_X))
         number |= 16;
     return set_register(d, operand, number, false);
@@ -562,15 +575,48 @@ static bool set_operand(struct decoder *d, struct insn *insn, unsigned i, bool *
     return true;
 }
 
-/* VEX.vvvv and VEX.L'L must not say anything that no operand uses (SDM vol. 2A, 2.4). */
-static bool check_vector_fields(struct decoder *d, const struct isa_row *row)
+/* EVEX.b, .z, .aaa and .L'L must not ask for what the row does not have (SDM vol. 2A, 2.7 and 2.8). */
+static bool evex_is_valid(const struct decoder *d, const struct isa_row *row, const uint64_t *features)
 {
-    if (d->evex && d->vector_length > 2 && !((d->evex & INSN_EVEX_B) && d->mod == 3))
+    bool memory = d->mod != 3, b = d->evex & INSN_EVEX_B, z = d->evex & INSN_EVEX_Z;
+    unsigned wanted = memory ? ISA_BROADCAST : ISA_ROUNDING | ISA_SAE;
+
+    if (b ? !(row->attributes & wanted) : d->vector_length > 2)
+        return false;
+    if (b && memory && d->vector_length > 2)
+        return false;
+    if (d->mask && !(row->attributes & ISA_MASKED))
+        return false;
+    if (z && (!d->mask || !(row->attributes & ISA_ZEROED) || (memory && row->operand[0].source == FROM_MODRM_RM)))
+        return false;
+    if (row->attributes & ISA_VSIB && !d->mask)
+        return false;
+    if (row->attributes & ISA_VL && vector_length(d) < 2 && features)
+        return features[ISA_FEATURE_AVX512VL / 64] >> (ISA_FEATURE_AVX512VL % 64) & 1;
+    return true;
+}
+
+/* VEX.vvvv must not say anything that no operand uses either (SDM vol. 2A, 2.4). */
+static bool check_vector_fields(struct decoder *d, const struct isa_row *row, const uint64_t *features)
+{
+    if (d->evex && !evex_is_valid(d, row, features))
         return undefined(d);
     for (unsigned i = 0; i < row->operand_count; i++)
         if (row->operand[i].source == FROM_VVVV)
             return true;
-    return d->vvvv == 0 || undefined(d);
+    return (row->attributes & ISA_VSIB ? d->vvvv & 15 : d->vvvv) == 0 || undefined(d);
+}
+
+/* The registers of a gather must differ (SDM vol. 2C, VPGATHERDD); EVEX rows have their mask apart. */
+static bool check_gather(struct decoder *d, const struct insn *insn)
+{
+    const struct operand *dst = &insn->operand[0], *mask = &insn->operand[2];
+
+    if (dst->kind != OPERAND_REGISTER)
+        return true;
+    if (dst->number == insn->index)
+        return undefined(d);
+    return d->evex || (dst->number != mask->number && mask->number != insn->index) || undefined(d);
 }
 
 static void copy_out(const struct decoder *d, struct insn *insn, uint8_t opcode, uint8_t modrm, bool has_modrm)
@@ -578,7 +624,7 @@ static void copy_out(const struct decoder *d, struct insn *insn, uint8_t opcode,
     insn->mode_bits = (uint8_t)d->mode_bits;
     insn->address_bits = (uint8_t)d->address_bits;
     insn->operand_bits = width_of_row(d, insn->row);
-    insn->vector_bytes = (uint8_t)(16u << (d->vector_length > 2 ? 2 : d->vector_length));
+    insn->vector_bytes = (uint8_t)(16u << vector_length(d));
     insn->lock = d->lock;
     insn->rep = insn->row->accepts.prefixes & 1 ? d->rep : 0;
     insn->rex = d->rex_byte ? d->rex : 0;
@@ -615,7 +661,7 @@ static bool decode_insn(struct decoder *d, const uint64_t *features, struct insn
     if (!insn->row)
         return undefined(d);
     apply_defaults(d, insn->row);
-    if (d->map >= ISA_MAP_VEX_0F && !check_vector_fields(d, insn->row))
+    if (d->map >= ISA_MAP_VEX_0F && !check_vector_fields(d, insn->row, features))
         return false;
     copy_out(d, insn, opcode, modrm, slot->has_modrm);
     if (slot->has_modrm && d->mod != 3 && !(insn->row->attributes & ISA_MOD_IGNORED) && !read_memory(d, insn))
@@ -625,6 +671,8 @@ static bool decode_insn(struct decoder *d, const uint64_t *features, struct insn
             return false;
     if (d->segment != NO_SEGMENT)
         insn->segment = d->segment;
+    if (insn->row->attributes & ISA_VSIB && !check_gather(d, insn))
+        return false;
     if (d->lock && !((insn->row->attributes & ISA_LOCK) && insn->operand[0].kind == OPERAND_MEMORY))
         return undefined(d);
     return true;

@@ -224,7 +224,7 @@ static struct block *block_at_rip(struct cpu *cpu, uint32_t mode, bool *cached)
         return NULL;
     const struct ram *ram = &cpu->board->ram;
     uint64_t page = ram_page_at(ram, physical);
-    if (page == RAM_NO_PAGE || limit_bytes < RAM_PAGE_BYTES)
+    if (page == RAM_NO_PAGE || limit_bytes < RAM_PAGE_BYTES || cpu->uncached)
         return scratch_block(cpu, linear, physical, limit_bytes);
     struct block *block = block_find(cpu, physical, mode);
     if (!block) {
@@ -265,8 +265,9 @@ static void deliver(struct cpu *cpu)
 static void run_single(struct cpu *cpu)
 {
     struct engine *engine = cpu->engine;
-    bool tf = cpu->rflags & FLAG_TF, rf = cpu->rflags & FLAG_RF;
+    bool tf = cpu->rflags & FLAG_TF;
     uint8_t shadow = cpu->shadow;
+    bool rf = cpu->rflags & FLAG_RF || shadow & SHADOW_MOV_SS; /* MOV SS suppresses a breakpoint behind it likewise */
     bool cached;
     struct block *block = NULL;
     if (rf || !(cpu->mode & MODE_STEP) || !debug_match_execute(cpu, code_linear(cpu, cpu->gpr[GPR_RIP])))

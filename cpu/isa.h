@@ -56,10 +56,19 @@ enum isa_attribute {
     ISA_DST_WRITE_ONLY = 1 << 12, /* the first operand is only written (MOV, SETcc, ...) */
     ISA_MOD_IGNORED = 1 << 13, /* MOV to and from CR and DR: always the register form, whatever ModRM.mod says */
     ISA_PURE = 1 << 14, /* register forms neither fault nor leave the block: flags may be dead behind them */
+    /* EVEX (SDM vol. 2A, 2.7): what of mask, broadcast and rounding the row takes; the rest is #UD. */
+    ISA_MASKED = 1 << 15,    /* merging */
+    ISA_ZEROED = 1 << 16,    /* zeroing too, unless the destination is in memory */
+    ISA_BROADCAST = 1 << 17, /* of 32 bits, with EVEX.W of 64 */
+    ISA_ROUNDING = 1 << 18,
+    ISA_SAE = 1 << 19,
+    ISA_VSIB = 1 << 20,       /* the index is a vector register */
+    ISA_VL = 1 << 21,         /* lengths of 128 and 256 bits need AVX512VL */
 };
 
 /* Which state an instruction needs: decides #UD and #NM at lowering (SDM vol. 2A, 2.4-2.5 for the SSE and AVX classes). */
-enum isa_class { ISA_CLASS_NONE, ISA_CLASS_X87, ISA_CLASS_MMX, ISA_CLASS_SSE, ISA_CLASS_SSE_ALIGNED, ISA_CLASS_SSE_MMX /* SSE row on MMX registers */ };
+enum isa_class { ISA_CLASS_NONE, ISA_CLASS_X87, ISA_CLASS_MMX, ISA_CLASS_SSE, ISA_CLASS_SSE_ALIGNED, ISA_CLASS_SSE_MMX /* SSE row on MMX registers */,
+                 ISA_CLASS_AVX, ISA_CLASS_AVX_ALIGNED, ISA_CLASS_AVX512, ISA_CLASS_AVX512_ALIGNED, ISA_CLASS_OPMASK };
 
 /*
  * The encodings a row accepts, as bit sets by dimension. Prefix: 1 none of them, 2 66H, 4 F3H, 8 F2H (all of these: no mandatory
@@ -82,7 +91,7 @@ struct isa_row {
     const char *handler_name; /* "-": not implemented */
     const struct handlers *handlers;
     uint32_t flags_read, flags_written, flags_undefined; /* FLAG_ bits */
-    uint16_t attributes; /* enum isa_attribute */
+    uint32_t attributes; /* enum isa_attribute */
     uint8_t isa_class;
     uint8_t cost;         /* cycles */
     uint8_t feature;      /* enum isa_feature (generated) */

@@ -41,8 +41,9 @@ MAP = {name: number for number, name in enumerate(MAPS)}
 
 ATTRIBUTES = {"lock": "LOCK", "cpl0": "CPL0", "ends": "ENDS", "branch": "BRANCH", "rep": "REP", "64": "ONLY64", "no64": "NOT64",
               "d64": "D64", "f64": "F64", "pm": "PROTECTED", "ro": "DST_READ_ONLY", "wo": "DST_WRITE_ONLY",
-              "pure": "PURE"}
-CLASSES = {"-": "NONE", "x87": "X87", "mmx": "MMX", "sse": "SSE", "sse-aligned": "SSE_ALIGNED", "sse-mmx": "SSE_MMX"}
+              "pure": "PURE", "k": "MASKED", "z": "ZEROED", "bcst": "BROADCAST", "er": "ROUNDING", "sae": "SAE", "vsib": "VSIB"}
+CLASSES = {"-": "NONE", "x87": "X87", "mmx": "MMX", "sse": "SSE", "sse-aligned": "SSE_ALIGNED", "sse-mmx": "SSE_MMX",
+           "avx": "AVX", "avx-aligned": "AVX_ALIGNED", "avx512": "AVX512", "avx512-aligned": "AVX512_ALIGNED", "opmask": "OPMASK"}
 FLAGS = {"O": "OF", "S": "SF", "Z": "ZF", "A": "AF", "P": "PF", "C": "CF", "D": "DF", "I": "IF", "T": "TF", "N": "NT"}
 
 SIZES = {"": "NONE", "b": "B", "w": "W", "d": "D", "q": "Q", "v": "V", "z": "Z", "y": "Y", "dq": "DQ", "qq": "QQ", "x": "X",
@@ -74,6 +75,9 @@ LETTERS = {
     "X": ("STRING_SI", "MEM", 0, 0, ["b", "w", "d", "q", "v", "z"]),
     "Y": ("STRING_DI", "MEM", 0, 0, ["b", "w", "d", "q", "v", "z"]),
     "Z": ("OPCODE", "GPR", 0, 0, ["b", "w", "d", "q", "v", "z", "y"]),
+    "rK": ("MODRM_REG", "OPMASK", 0, 0, ["b", "w", "d", "q"]),
+    "vK": ("VVVV", "OPMASK", 0, 0, ["b", "w", "d", "q"]),
+    "mK": ("MODRM_RM", "OPMASK", 0, 0, ["b", "w", "d", "q"]),
 }
 FIXED = {"1": ("ONE", "IMM", "B", 0), "XMM0": ("FIXED", "VEC", "DQ", 0), "STi": ("MODRM_RM", "ST", "T", 0),
          "ST(i)": ("MODRM_RM", "ST", "T", 0), "ST": ("FIXED", "ST", "T", 0)}
@@ -112,14 +116,16 @@ def parse_simple_operand(text):
     if text in FIXED:
         source, cls, size, number = FIXED[text]
         return Operand(source, cls, size, fixed=number, register_only=int(text in ("STi", "ST(i)")))
-    if text[:1] not in LETTERS or text[1:] not in SIZES:
+    letters = 2 if text[1:2] == "K" else 1
+    letter, size = text[:letters], text[letters:]
+    if letter not in LETTERS or size not in SIZES:
         raise Bad("unknown operand '%s'" % text)
-    source, cls, register_only, memory_only, sizes = LETTERS[text[0]]
-    if sizes is not None and text[1:] not in sizes:
-        raise Bad("operand '%s': size '%s' makes no sense for letter %s" % (text, text[1:], text[0]))
-    if sizes is None and text[1:] == "bs":
+    source, cls, register_only, memory_only, sizes = LETTERS[letter]
+    if sizes is not None and size not in sizes:
+        raise Bad("operand '%s': size '%s' makes no sense for letter %s" % (text, size, letter))
+    if sizes is None and size == "bs":
         raise Bad("operand '%s': only immediates are sign-extended" % text)
-    return Operand(source, cls, SIZES[text[1:]], None, 0, register_only, memory_only)
+    return Operand(source, cls, SIZES[size], None, 0, register_only, memory_only)
 
 
 def parse_operand(text):
@@ -150,6 +156,7 @@ class Encoding:
 
     def __init__(self, text):
         self.map, self.opcode = None, None
+        self.scalar = False
         self.plus_r = self.has_modrm = False
         self.accept = dict(FULL)
         self.explicit_mod = None
@@ -164,9 +171,10 @@ class Encoding:
         kind, *fields = token.split(".")
         self.accept["prefix"] = 1
         space = None
+        self.scalar = "LLIG" in fields
         for field in fields:
-            if field in ("128", "256", "512"):
-                self.accept["vl"] = {"128": 1, "256": 2, "512": 4}[field]
+            if field in ("128", "256", "512", "256/512"):
+                self.accept["vl"] = {"128": 1, "256": 2, "512": 4, "256/512": 6}[field]
             elif field in ("L0", "LZ", "L1"):
                 self.accept["vl"] = 2 if field == "L1" else 1
             elif field in ("66", "F3", "F2"):
@@ -334,7 +342,16 @@ class Row:
         if "NOT64" in self.attributes:
             a["mode"] = 1
         if e.map >= MAP["VEX_0F"]:
+            # SDM vol. 2A, 2.3.1: not in real and virtual-8086 mode.
+            self.attributes.add("PROTECTED")
             a["osize"] = FULL["osize"]
+        if e.map >= MAP["EVEX_0F"] and a["vl"] & 3 and not e.scalar:
+            self.attributes.add("VL")
+        evex_only = self.attributes & {"MASKED", "ZEROED", "BROADCAST", "ROUNDING", "SAE"}
+        if evex_only and e.map < MAP["EVEX_0F"]:
+            raise Bad("k, z, bcst, er and sae need an EVEX encoding")
+        if "ZEROED" in self.attributes and "MASKED" not in self.attributes:
+            raise Bad("z without k")
         if not all(a.values()):
             raise Bad("no encoding is left: operands, attributes and encoding contradict each other")
         if "LOCK" in self.attributes and not (self.operands and self.operands[0].source == "MODRM_RM" and a["mod"] & 1):
@@ -546,8 +563,14 @@ def write_source(path, rows, features, slots, stubs):
 
 
 def write(path, lines):
+    """Leaves a file alone that would not change, so that nothing is compiled for a comment in the table."""
+    text = "\n".join(lines)
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as f:
+            if f.read() == text:
+                return
     with open(path, "w", encoding="utf-8") as f:
-        f.write("\n".join(lines))
+        f.write(text)
 
 
 def main(arguments):

@@ -74,6 +74,21 @@ static op_fn *forced_fault(const struct isa_row *row, uint32_t mode)
         if (ts)
             return op_raise_nm;
         break;
+    case ISA_CLASS_AVX:
+    case ISA_CLASS_AVX_ALIGNED:
+        if (!(mode & MODE_AVX))
+            return op_raise_ud;
+        if (ts)
+            return op_raise_nm;
+        break;
+    case ISA_CLASS_AVX512:
+    case ISA_CLASS_AVX512_ALIGNED:
+    case ISA_CLASS_OPMASK:
+        if (!(mode & MODE_AVX512))
+            return op_raise_ud;
+        if (ts)
+            return op_raise_nm;
+        break;
     case ISA_CLASS_NONE:
         break;
     }
@@ -106,7 +121,9 @@ static void lower_memory(struct op *op, const struct insn *insn)
     op->base = insn->base == INSN_NO_REGISTER ? GPR_ZERO * 8
                : insn->base == INSN_BASE_RIP  ? GPR_RIP * 8
                                               : (uint8_t)(insn->base * 8);
-    op->index = insn->index == INSN_NO_REGISTER ? GPR_ZERO * 8 : (uint8_t)(insn->index * 8);
+    op->index = insn->index == INSN_NO_REGISTER    ? GPR_ZERO * 8
+                : insn->row->attributes & ISA_VSIB ? insn->index
+                                                   : (uint8_t)(insn->index * 8);
     op->scale = insn->scale;
     op->disp = (int32_t)insn->displacement;
     if (flat && insn->base == INSN_BASE_RIP) {
@@ -123,6 +140,32 @@ static void lower_memory(struct op *op, const struct insn *insn)
 static bool operand_is(const struct insn *insn, unsigned i, enum operand_kind kind)
 {
     return i < insn->operand_count && insn->operand[i].kind == kind;
+}
+
+/* Vector rows with VEX and EVEX: struct op says where the operands go. */
+static void lower_vector(struct op *op, const struct insn *insn)
+{
+    const struct isa_row *row = insn->row;
+    op->src = 0;
+    for (unsigned i = 1; i < insn->operand_count; i++) {
+        if (insn->operand[i].kind != OPERAND_REGISTER)
+            continue;
+        if (row->operand[i].source == FROM_VVVV)
+            op->src = register_of(&insn->operand[i]);
+        else if (row->operand[i].source != FROM_IS4)
+            op->x.src2 = register_of(&insn->operand[i]);
+    }
+    if (insn->mode_bits != 64 && row->operand_count > 3 && row->operand[3].source == FROM_IS4)
+        op->x.imm8 &= 0x7F;
+    bool has_vvvv = false;
+    for (unsigned i = 1; i < row->operand_count; i++)
+        has_vvvv |= row->operand[i].source == FROM_VVVV;
+    if (!has_vvvv)
+        op->src = op->x.src2;
+    op->x.mask = insn->mask;
+    op->x.evex = insn->evex;
+    if (row->isa_class == ISA_CLASS_AVX_ALIGNED || row->isa_class == ISA_CLASS_AVX512_ALIGNED)
+        op->flags |= OP_ALIGNED;
 }
 
 static void lower_operands(struct op *op, const struct insn *insn)
@@ -178,6 +221,8 @@ static void lower_operands(struct op *op, const struct insn *insn)
             op->flags |= OP_SEGMENTED;
         }
     }
+    if (row->isa_class >= ISA_CLASS_AVX)
+        lower_vector(op, insn);
 }
 
 /* --- handlers --- */
@@ -200,6 +245,10 @@ static op_fn *handler_of(const struct insn *insn, const struct op *op, bool gene
     const struct handlers *handlers = insn->row->handlers;
     unsigned width = op->form & 3;
     int shape = generic || op->flags & OP_SEGMENTED ? -1 : shape_of(insn);
+    if (handlers->masked && (op->x.mask || op->x.evex & (INSN_EVEX_Z | INSN_EVEX_B)))
+        return handlers->masked;
+    if (handlers->plain[0])
+        return handlers->plain[op->form >> 4 & 3];
     if (shape >= 0) {
         if (flags_dead && handlers->dead && handlers->dead[shape][width])
             return handlers->dead[shape][width];
@@ -297,7 +346,8 @@ static void choose_handlers(struct lowering *to)
             continue;
         }
         const struct isa_row *row = insn->row;
-        bool dead = row->flags_written && !(row->flags_written & live);
+        /* an access to memory may end the block behind the op (engine_land), where anyone may look */
+        bool dead = cannot_leave(insn) && row->flags_written && !(row->flags_written & live);
         to->block->ops[i].run = handler_of(insn, &to->block->ops[i], to->cpu->engine->generic, dead);
         uint32_t read = flags_read_by(insn);
         live = cannot_leave(insn) ? (live & ~row->flags_written) | read : FLAGS_STATUS;

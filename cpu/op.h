@@ -37,6 +37,10 @@ enum op_flags {
  * cpu->gpr (AH is 1); every other register class is a plain index. The operand that is in memory has no register: its
  * address is gpr[base] + (gpr[index] << scale) + disp + segment_base[seg], where base and index are byte offsets too and
  * may name GPR_RIP (disp is then adjusted to the block's start) or GPR_ZERO. 64-bit absolute addresses (MOV moffs) stand in imm.
+ *
+ * VEX and EVEX rows of the vector classes: dst is the first operand, x.src2 the one of
+ * ModRM that is not the first, src the one in vvvv that is not the first, or x.src2 again; x.imm8 is the immediate, of which bits 7:4 may be a register. index is the number of the vector register
+ * where the row has a VSIB address.
  */
 struct op {
     op_fn *run;
@@ -44,7 +48,9 @@ struct op {
         uint64_t imm; /* sign-extended to 64 bits. Branches: target minus the block's start. ENTER: imm16 | imm8 << 16.
                          Far pointers: offset | selector << 32. */
         struct {
-            uint8_t imm8, src2, mask, evex;
+            uint8_t imm8, src2;
+            uint8_t mask; /* opmask register, 0 for none */
+            uint8_t evex; /* INSN_EVEX_ bits of insn.h */
             uint32_t imm32;
         } x;
     };
@@ -128,6 +134,8 @@ struct handlers {
     op_fn *by_width[4];
     op_fn *const (*shaped)[4]; /* [SHAPES][4] */
     op_fn *const (*dead)[4];   /* [SHAPES][4]: the same for ops whose flags nobody reads */
+    op_fn *plain[3];           /* vector rows by length, for ops without opmask, broadcast and rounding */
+    op_fn *masked;             /* the others */
 };
 
 #endif

@@ -97,6 +97,8 @@ static bool step_string(struct cpu *cpu, const struct op *op, unsigned index, un
     if ((cpu->gpr[RCX] & width_mask(w)) == 0)
         return false;
     cpu->gpr[GPR_RIP] += op_at(op);
+    if (cpu->mode & MODE_STEP) /* a breakpoint on the instruction hits before its first iteration only */
+        cpu->rflags |= FLAG_RF;
     return true;
 }
 

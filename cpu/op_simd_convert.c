@@ -2,6 +2,7 @@
  * Conversions between integers and floating point, and between formats: SSE, SSE2 (SDM vol. 2, CVT...).
  */
 #include "cpu/simd_fp.h"
+#include "cpu/simd_vex.h"
 
 /* --- vectors --- */
 
@@ -50,6 +51,17 @@ FP_SIZED(cvtsd2ss, cvtpd2ps, 8, 8, 4)
 FP_NARROWED(cvtpd2ps)
 FP_NARROWED(cvtpd2dq)
 FP_NARROWED(cvttpd2dq)
+
+FP_EVEX_FROM(vcvtdq2ps, cvtdq2ps, u32, u32, false)
+FP_EVEX_FROM(vcvtps2dq, cvtps2dq, u32, u32, false)
+FP_EVEX_FROM(vcvttps2dq, cvttps2dq, u32, u32, true)
+FP_EVEX_FROM(vcvtps2pd, cvtps2pd, u64, u32, true)
+FP_EVEX_FROM(vcvtdq2pd, cvtdq2pd, u64, u32, false)
+FP_EVEX_FROM(vcvtpd2ps, cvtpd2ps, u32, u64, false)
+FP_EVEX_FROM(vcvtpd2dq, cvtpd2dq, u32, u64, false)
+FP_EVEX_FROM(vcvttpd2dq, cvttpd2dq, u32, u64, true)
+FP_SCALAR_FROM(vcvtss2sd, cvtps2pd, u64, u32, 8, true)
+FP_SCALAR_FROM(vcvtsd2ss, cvtpd2ps, u32, u64, 8, false)
 
 /* --- MMX registers --- */
 
@@ -143,6 +155,43 @@ FROM_GENERAL(cvtsi2ss_64, f32, u32, 64, "cvtsi2ssq")
 FROM_GENERAL(cvtsi2sd_32, f64, u64, 32, "cvtsi2sdl")
 FROM_GENERAL(cvtsi2sd_64, f64, u64, 64, "cvtsi2sdq")
 
+/* VEX and EVEX: the first source's bits stand above. `signed_type` is int or uint. */
+#define VFROM_GENERAL(name, format, lane, w, convert, type, host)                                                      \
+    HANDLER(name)                                                                                                      \
+    {                                                                                                                  \
+        uint64_t value;                                                                                                \
+        SOURCE_GENERAL((w), value);                                                                                    \
+        union vector_register r;                                                                                       \
+        struct simd_rounding rounding = simd_rounding_begin(cpu, op, false);                                           \
+        bool done = true;                                                                                              \
+        if (likely((host) && !cpu->fp_soft_now)) {                                                                     \
+            HOST_FROM_GENERAL_##host(name, value, r.lane[0]);                                                          \
+        } else {                                                                                                       \
+            struct fp_context context = simd_fp_begin(cpu);                                                            \
+            r.lane[0] = format##_from_##convert(&context, (type)value);                                                \
+            done = simd_fp_end(cpu, &context);                                                                         \
+        }                                                                                                              \
+        simd_rounding_end(cpu, rounding);                                                                              \
+        if (!done)                                                                                                     \
+            FAULT_PENDING;                                                                                             \
+        FP_SCALAR_RESULT(lane, op->src)                                                                                \
+        NEXT;                                                                                                          \
+    }
+#define HOST_FROM_GENERAL_0(name, value, result) (result) = 0
+#define HOST_FROM_GENERAL_1(name, value, result) HOST_##name(value, result)
+#define HOST_vcvtsi2ss_32(value, result)         HOST_FROM_GENERAL("cvtsi2ssl", uint32_t, value, result)
+#define HOST_vcvtsi2ss_64(value, result)         HOST_FROM_GENERAL("cvtsi2ssq", uint64_t, value, result)
+#define HOST_vcvtsi2sd_32(value, result)         HOST_FROM_GENERAL("cvtsi2sdl", uint32_t, value, result)
+#define HOST_vcvtsi2sd_64(value, result)         HOST_FROM_GENERAL("cvtsi2sdq", uint64_t, value, result)
+VFROM_GENERAL(vcvtsi2ss_32, f32, u32, 32, int, int32_t, 1)
+VFROM_GENERAL(vcvtsi2ss_64, f32, u32, 64, int, int64_t, 1)
+VFROM_GENERAL(vcvtsi2sd_32, f64, u64, 32, int, int32_t, 1)
+VFROM_GENERAL(vcvtsi2sd_64, f64, u64, 64, int, int64_t, 1)
+VFROM_GENERAL(vcvtusi2ss_32, f32, u32, 32, uint, uint32_t, 0)
+VFROM_GENERAL(vcvtusi2ss_64, f32, u32, 64, uint, uint64_t, 0)
+VFROM_GENERAL(vcvtusi2sd_32, f64, u64, 32, uint, uint32_t, 0)
+VFROM_GENERAL(vcvtusi2sd_64, f64, u64, 64, uint, uint64_t, 0)
+
 /* CVTSS2SI and its kin: a scalar to a general register of w bits. */
 #define TO_GENERAL(name, format, lane, w, insn, rounding)                                                              \
     HANDLER(name)                                                                                                      \
@@ -168,3 +217,41 @@ TO_GENERAL(cvtsd2si_32, f64, u64, 32, "cvtsd2si", context.rounding)
 TO_GENERAL(cvtsd2si_64, f64, u64, 64, "cvtsd2si", context.rounding)
 TO_GENERAL(cvttsd2si_32, f64, u64, 32, "cvttsd2si", ROUND_TRUNCATE)
 TO_GENERAL(cvttsd2si_64, f64, u64, 64, "cvttsd2si", ROUND_TRUNCATE)
+
+/* EVEX: unsigned, and with embedded rounding. */
+#define VTO_GENERAL(name, format, lane, w, convert, rounding_mode)                                                     \
+    static OP(name##_soft)                                                                                             \
+    {                                                                                                                  \
+        SOURCE_VECTOR(ELEMENT(lane))                                                                                   \
+        struct simd_rounding rounding = simd_rounding_begin(cpu, op, false);                                           \
+        struct fp_context context = simd_fp_begin(cpu);                                                                \
+        uint64_t result = (uint##w##_t)format##_to_##convert(&context, b->lane[0], (w), (rounding_mode));              \
+        bool done = simd_fp_end(cpu, &context);                                                                        \
+        simd_rounding_end(cpu, rounding);                                                                              \
+        if (!done)                                                                                                     \
+            FAULT_PENDING;                                                                                             \
+        SET_REG((w), op->dst, result);                                                                                 \
+        NEXT;                                                                                                          \
+    }
+#define VTO_SIGNED(name, format, lane, w, rounding)                                                                    \
+    VTO_GENERAL(v##name, format, lane, w, int, rounding)                                                               \
+    HANDLERS(v##name) = { .any = op_##name, .masked = op_v##name##_soft };
+#define VTO_UNSIGNED(name, format, lane, w, rounding)                                                                  \
+    VTO_GENERAL(name, format, lane, w, uint, rounding)                                                                 \
+    HANDLERS(name) = { .any = op_##name##_soft };
+VTO_SIGNED(cvtss2si_32, f32, u32, 32, context.rounding)
+VTO_SIGNED(cvttss2si_32, f32, u32, 32, ROUND_TRUNCATE)
+VTO_UNSIGNED(vcvtss2usi_32, f32, u32, 32, context.rounding)
+VTO_UNSIGNED(vcvttss2usi_32, f32, u32, 32, ROUND_TRUNCATE)
+VTO_SIGNED(cvtss2si_64, f32, u32, 64, context.rounding)
+VTO_SIGNED(cvttss2si_64, f32, u32, 64, ROUND_TRUNCATE)
+VTO_UNSIGNED(vcvtss2usi_64, f32, u32, 64, context.rounding)
+VTO_UNSIGNED(vcvttss2usi_64, f32, u32, 64, ROUND_TRUNCATE)
+VTO_SIGNED(cvtsd2si_32, f64, u64, 32, context.rounding)
+VTO_SIGNED(cvttsd2si_32, f64, u64, 32, ROUND_TRUNCATE)
+VTO_UNSIGNED(vcvtsd2usi_32, f64, u64, 32, context.rounding)
+VTO_UNSIGNED(vcvttsd2usi_32, f64, u64, 32, ROUND_TRUNCATE)
+VTO_SIGNED(cvtsd2si_64, f64, u64, 64, context.rounding)
+VTO_SIGNED(cvttsd2si_64, f64, u64, 64, ROUND_TRUNCATE)
+VTO_UNSIGNED(vcvtsd2usi_64, f64, u64, 64, context.rounding)
+VTO_UNSIGNED(vcvttsd2usi_64, f64, u64, 64, ROUND_TRUNCATE)

@@ -4,6 +4,7 @@
  * A body works on lanes of one format and any number of bytes: 4 or 8 are the scalar forms.
  */
 #include "cpu/simd_fp.h"
+#include "cpu/simd_vex.h"
 
 /* --- one instruction a lane --- */
 
@@ -17,7 +18,11 @@
     FP(name##ps, name##_f32, 16)                                                                                       \
     FP(name##ss, name##_f32, 4)                                                                                        \
     FP(name##pd, name##_f64, 16)                                                                                       \
-    FP(name##sd, name##_f64, 8)
+    FP(name##sd, name##_f64, 8)                                                                                        \
+    FP_EVEX(v##name##ps, name##_f32, u32)                                                                              \
+    FP_EVEX(v##name##pd, name##_f64, u64)                                                                              \
+    FP_SCALAR(v##name##ss, name##_f32, u32)                                                                            \
+    FP_SCALAR(v##name##sd, name##_f64, u64)
 
 /*
  * MIN and MAX: the first source only if it is strictly less or greater. With a NaN, or of two zeros, it is the second
@@ -49,13 +54,29 @@ SSE(rcpps)
 SSE(rsqrtps)
 SSE_SIZED(rcpss, rcpps, 4, 4)
 SSE_SIZED(rsqrtss, rsqrtps, 4, 4)
+VEX(vrcpps, rcpps)
+VEX(vrsqrtps, rsqrtps)
+#define APPROXIMATE_SCALAR(name, body)                                                                                 \
+    HANDLER(name)                                                                                                      \
+    {                                                                                                                  \
+        union vector_register r;                                                                                       \
+        SOURCE_VECTOR(4)                                                                                               \
+        simd_##body(&r, b, b, 4, 0);                                                                                   \
+        FP_SCALAR_RESULT(u32, op->src)                                                                                 \
+        NEXT;                                                                                                          \
+    }
+APPROXIMATE_SCALAR(vrcpss, rcpps)
+APPROXIMATE_SCALAR(vrsqrtss, rsqrtps)
 
 /* --- CMPPS: masks --- */
 
-/* Predicates 0 to 7; those with "less" in them are invalid for quiet NaNs too (SDM vol. 2A, CMPPD). */
+/*
+ * Those with "less" in them are invalid for quiet NaNs too; VEX and EVEX forms have 32 predicates, of which bit 4 turns
+ * that around and bit 3 the answer for NaNs (SDM vol. 2A, CMPPD, table 3-1).
+ */
 static inline bool predicate_signals(unsigned predicate)
 {
-    return (predicate & 3) == 1 || (predicate & 3) == 2;
+    return ((predicate & 3) == 1 || (predicate & 3) == 2) != (predicate >> 4 & 1);
 }
 static inline bool predicate_holds(enum fp_relation relation, unsigned predicate)
 {
@@ -74,7 +95,7 @@ static inline bool predicate_holds(enum fp_relation relation, unsigned predicate
         holds = relation == FP_UNORDERED;
         break;
     }
-    return holds != (predicate >> 2 & 1);
+    return (holds != (predicate >> 2 & 1)) != (relation == FP_UNORDERED && predicate >> 3 & 1);
 }
 
 #define HOST_PREDICATE(number, predicate, letter)                                                                      \
@@ -92,16 +113,50 @@ static inline bool predicate_holds(enum fp_relation relation, unsigned predicate
         HOST_PREDICATE(6, "nle", letter)                                                                               \
         HOST_PREDICATE(7, "ord", letter)                                                                               \
     }
+/* SSE has the first eight; soft_vcmp_f32 does all 32. */
 #define COMPARE(format, lane, letter)                                                                                  \
-    FP_SOFT(cmp_##format, lane, lane, bytes / sizeof(r->lane[0]),                                                      \
+    FP_SOFT(vcmp_##format, lane, lane, bytes / sizeof(r->lane[0]),                                                     \
             predicate_holds(format##_compare(&context, x, y, predicate_signals(imm)), imm) ? UINT64_MAX : 0)           \
+    static inline bool soft_cmp_##format(FP_ARGUMENTS)                                                                 \
+    {                                                                                                                  \
+        return soft_vcmp_##format(cpu, r, a, b, bytes, imm & 7);                                                       \
+    }                                                                                                                  \
     FP_HOST(cmp_##format, HOST_COMPARE(letter))
 COMPARE(f32, u32, "s")
 COMPARE(f64, u64, "d")
-FP(cmpps, cmp_f32, 16)
-FP(cmpss, cmp_f32, 4)
-FP(cmppd, cmp_f64, 16)
-FP(cmpsd, cmp_f64, 8)
+
+/* Legacy forms look at the low three bits of the immediate alone. */
+#define COMPARE_8(format)                                                                                              \
+    BODY bool simd_cmp8_##format(FP_ARGUMENTS)                                                                         \
+    {                                                                                                                  \
+        return simd_cmp_##format(cpu, r, a, b, bytes, imm & 7);                                                        \
+    }
+COMPARE_8(f32)
+COMPARE_8(f64)
+FP(cmpps, cmp8_f32, 16)
+FP(cmpss, cmp8_f32, 4)
+FP(cmppd, cmp8_f64, 16)
+FP(cmpsd, cmp8_f64, 8)
+
+/* All 32: the host's SSE has the first eight. */
+#define COMPARE_32(format)                                                                                             \
+    BODY bool simd_vcmp_##format(FP_ARGUMENTS)                                                                         \
+    {                                                                                                                  \
+        imm &= 31;                                                                                                     \
+        if (likely(imm < 8))                                                                                           \
+            return simd_cmp_##format(cpu, r, a, b, bytes, imm);                                                        \
+        return soft_vcmp_##format(cpu, r, a, b, bytes, imm);                                                           \
+    }
+COMPARE_32(f32)
+COMPARE_32(f64)
+FP_VEX(vcmpps, vcmp_f32, u32)
+FP_VEX(vcmppd, vcmp_f64, u64)
+FP_SCALAR(vcmpss, vcmp_f32, u32)
+FP_SCALAR(vcmpsd, vcmp_f64, u64)
+FP_EVEX_MASK(vcmpps_k, vcmp_f32, u32)
+FP_EVEX_MASK(vcmppd_k, vcmp_f64, u64)
+FP_SCALAR_MASK(vcmpss_k, vcmp_f32, u32)
+FP_SCALAR_MASK(vcmpsd_k, vcmp_f64, u64)
 
 /* --- COMISS, UCOMISS: flags --- */
 
@@ -135,6 +190,11 @@ COMPARE_SOFT(f64, u64)
 #endif
 
 #define COMPARE_FLAGS(name, format, bytes, signaling)                                                                  \
+    static inline bool soft_flags_##name(struct cpu *cpu, const union vector_register *a,                              \
+                                         const union vector_register *b, uint32_t *flags)                              \
+    {                                                                                                                  \
+        return soft_comi_##format(cpu, a, b, (signaling), flags);                                                      \
+    }                                                                                                                  \
     HANDLER(name)                                                                                                      \
     {                                                                                                                  \
         uint32_t flags;                                                                                                \
@@ -152,6 +212,23 @@ COMPARE_FLAGS(ucomiss, f32, 4, false)
 COMPARE_FLAGS(comisd, f64, 8, true)
 COMPARE_FLAGS(ucomisd, f64, 8, false)
 
+/* EVEX: {sae} makes it the software path without flags. */
+#define COMPARE_FLAGS_SAE(name)                                                                                        \
+    static OP(v##name##_sae)                                                                                           \
+    {                                                                                                                  \
+        struct simd_rounding rounding = simd_rounding_begin(cpu, op, true);                                            \
+        uint32_t flags = 0;                                                                                            \
+        soft_flags_##name(cpu, &cpu->zmm[op->dst], &cpu->zmm[op->src], &flags);                                        \
+        simd_rounding_end(cpu, rounding);                                                                              \
+        flags_set_status(cpu, flags);                                                                                  \
+        NEXT;                                                                                                          \
+    }                                                                                                                  \
+    HANDLERS(v##name) = { .any = op_##name, .masked = op_v##name##_sae };
+COMPARE_FLAGS_SAE(comiss)
+COMPARE_FLAGS_SAE(ucomiss)
+COMPARE_FLAGS_SAE(comisd)
+COMPARE_FLAGS_SAE(ucomisd)
+
 /* --- horizontal and alternating --- */
 
 /* Pairs of lanes: those of a give the lower half of each 16 bytes, those of b the upper. */
@@ -168,7 +245,8 @@ COMPARE_FLAGS(ucomisd, f64, 8, false)
         }                                                                                                              \
         return simd_##operation##_##format(cpu, r, &x, &y, bytes, imm);                                                \
     }                                                                                                                  \
-    FP(name, name, 16)
+    FP(name, name, 16)                                                                                                 \
+    FP_VEX(v##name, name, lane)
 HORIZONTAL(haddps, add, f32, u32)
 HORIZONTAL(haddpd, add, f64, u64)
 HORIZONTAL(hsubps, sub, f32, u32)
@@ -204,7 +282,8 @@ EVERY_OTHER(u64)
             r->lane[i] = (i & 1 ? &sum : &difference)->lane[i];                                                        \
         return true;                                                                                                   \
     }                                                                                                                  \
-    FP(name, name, 16)
+    FP(name, name, 16)                                                                                                 \
+    FP_VEX(v##name, name, lane)
 ALTERNATING(addsubps, f32, u32)
 ALTERNATING(addsubpd, f64, u64)
 
@@ -215,29 +294,25 @@ ALTERNATING(addsubpd, f64, u64)
  * steps (products, sums of pairs, their sum) ends with its own check for unmasked exceptions. The manual has one sum
  * for all lanes; processors compute it in each, and the lanes differ in which of two NaNs comes first.
  */
-#define DOT_PRODUCTS(format, lane, unit, count)                                                                        \
-    for (unsigned i = 0; i < (count); i++)                                                                             \
-        product[i] = imm >> (4 + i) & 1 ? format##_mul(&context, a->lane[(unit) + i], b->lane[(unit) + i]) : 0;
-
 BODY bool simd_dpps(FP_ARGUMENTS)
 {
-    for (unsigned unit = 0; unit < bytes / 4; unit += 4) {
-        uint32_t product[4], pair[4], sum[4];
-        struct fp_context context = simd_fp_begin(cpu);
-        DOT_PRODUCTS(f32, u32, unit, 4)
-        if (!simd_fp_end(cpu, &context))
-            return false;
-        for (unsigned i = 0; i < 4; i++)
-            pair[i] = f32_add(&context, product[i ^ 1], product[i]);
-        if (!simd_fp_end(cpu, &context))
-            return false;
-        for (unsigned i = 0; i < 4; i++)
-            sum[i] = f32_add(&context, pair[i], pair[i ^ 2]);
-        if (!simd_fp_end(cpu, &context))
-            return false;
-        for (unsigned i = 0; i < 4; i++)
-            r->u32[unit + i] = imm >> i & 1 ? sum[i] : 0;
-    }
+    uint32_t product[8], pair[8];
+    const unsigned lanes = bytes / 4;
+    struct fp_context context = simd_fp_begin(cpu);
+    for (unsigned i = 0; i < lanes; i++)
+        product[i] = imm >> (4 + (i & 3)) & 1 ? f32_mul(&context, a->u32[i], b->u32[i]) : 0;
+    if (!simd_fp_end(cpu, &context))
+        return false;
+    for (unsigned i = 0; i < lanes; i++)
+        pair[i] = f32_add(&context, product[i ^ 1], product[i]);
+    if (!simd_fp_end(cpu, &context))
+        return false;
+    for (unsigned i = 0; i < lanes; i++)
+        r->u32[i] = f32_add(&context, pair[i], pair[i ^ 2]);
+    if (!simd_fp_end(cpu, &context))
+        return false;
+    for (unsigned i = 0; i < lanes; i++)
+        r->u32[i] = imm >> (i & 3) & 1 ? r->u32[i] : 0;
     return true;
 }
 BODY bool simd_dppd(FP_ARGUMENTS)
@@ -245,7 +320,8 @@ BODY bool simd_dppd(FP_ARGUMENTS)
     (void)bytes;
     uint64_t product[2], sum[2];
     struct fp_context context = simd_fp_begin(cpu);
-    DOT_PRODUCTS(f64, u64, 0, 2)
+    for (unsigned i = 0; i < 2; i++)
+        product[i] = imm >> (4 + i) & 1 ? f64_mul(&context, a->u64[i], b->u64[i]) : 0;
     if (!simd_fp_end(cpu, &context))
         return false;
     for (unsigned i = 0; i < 2; i++)
@@ -258,6 +334,9 @@ BODY bool simd_dppd(FP_ARGUMENTS)
 }
 FP(dpps, dpps, 16)
 FP(dppd, dppd, 16)
+FP_VEX(vdpps, dpps, u32)
+FP_VECTOR_FORM(vdppd_128, dppd, 16, 16, 16, FRESH)
+HANDLERS(vdppd) = { .any = op_vdppd_128 };
 
 /* imm8[2]: the rounding mode of MXCSR, else imm8[1:0]; imm8[3]: no PE. The host's instruction would be SSE4.1. */
 #define ROUND(format, lane)                                                                                            \
@@ -278,3 +357,7 @@ FP(roundps, round_f32, 16)
 FP(roundss, round_f32, 4)
 FP(roundpd, round_f64, 16)
 FP(roundsd, round_f64, 8)
+FP_VEX(vroundps, round_f32, u32)
+FP_VEX(vroundpd, round_f64, u64)
+FP_SCALAR(vroundss, round_f32, u32)
+FP_SCALAR(vroundsd, round_f64, u64)

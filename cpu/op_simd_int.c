@@ -4,6 +4,7 @@
  * Each operation is a body over lanes; the lists under a family say in which forms it exists.
  */
 #include "cpu/simd_op.h"
+#include "cpu/simd_vex.h"
 
 /* --- addition and subtraction --- */
 
@@ -310,3 +311,124 @@ BODY void simd_psrldq(BODY_ARGUMENTS)
 }
 SSE_IMMEDIATE(pslldq)
 SSE_IMMEDIATE(psrldq)
+
+/* --- VEX and EVEX --- */
+
+#define AVX(name, lane) EVEX(v##name, name, lane)
+#define AVX_ONLY(name)  VEX(v##name, name)
+
+AVX(paddb, u8)
+AVX(psubb, u8)
+AVX(paddsb, u8)
+AVX(paddusb, u8)
+AVX(psubsb, u8)
+AVX(psubusb, u8)
+AVX(pavgb, u8)
+AVX(pminub, u8)
+AVX(pminsb, u8)
+AVX(pmaxub, u8)
+AVX(pmaxsb, u8)
+AVX(pabsb, u8)
+AVX(paddw, u16)
+AVX(psubw, u16)
+AVX(paddsw, u16)
+AVX(paddusw, u16)
+AVX(psubsw, u16)
+AVX(psubusw, u16)
+AVX(pavgw, u16)
+AVX(pminuw, u16)
+AVX(pminsw, u16)
+AVX(pmaxuw, u16)
+AVX(pmaxsw, u16)
+AVX(pabsw, u16)
+AVX(pmullw, u16)
+AVX(pmulhw, u16)
+AVX(pmulhuw, u16)
+AVX(pmulhrsw, u16)
+AVX(pmaddubsw, u16)
+AVX(paddd, u32)
+AVX(psubd, u32)
+AVX(pminud, u32)
+AVX(pminsd, u32)
+AVX(pmaxud, u32)
+AVX(pmaxsd, u32)
+AVX(pabsd, u32)
+AVX(pmulld, u32)
+AVX(pmaddwd, u32)
+AVX(paddq, u64)
+AVX(psubq, u64)
+AVX(pmuludq, u64)
+AVX(pmuldq, u64)
+AVX(psadbw, u64)
+EVEX(vpandd, pand, u32)
+EVEX_ALSO(vpandq, vpandd, pand, u64)
+EVEX(vpandnd, pandn, u32)
+EVEX_ALSO(vpandnq, vpandnd, pandn, u64)
+EVEX(vpord, por, u32)
+EVEX_ALSO(vporq, vpord, por, u64)
+EVEX(vpxord, pxor, u32)
+EVEX_ALSO(vpxorq, vpxord, pxor, u64)
+AVX_ONLY(pcmpeqb)
+AVX_ONLY(pcmpeqw)
+AVX_ONLY(pcmpeqd)
+AVX_ONLY(pcmpeqq)
+AVX_ONLY(pcmpgtb)
+AVX_ONLY(pcmpgtw)
+AVX_ONLY(pcmpgtd)
+AVX_ONLY(pcmpgtq)
+AVX_ONLY(phminposuw)
+AVX_ONLY(mpsadbw)
+AVX_ONLY(psignb)
+AVX_ONLY(psignw)
+AVX_ONLY(psignd)
+AVX_ONLY(phaddw)
+AVX_ONLY(phaddd)
+AVX_ONLY(phaddsw)
+AVX_ONLY(phsubw)
+AVX_ONLY(phsubd)
+AVX_ONLY(phsubsw)
+
+/* Results in opmask registers. */
+EVEX_MASK(vpcmpeqb_k, pcmpeqb, u8)
+EVEX_MASK(vpcmpeqw_k, pcmpeqw, u16)
+EVEX_MASK(vpcmpeqd_k, pcmpeqd, u32)
+EVEX_MASK(vpcmpeqq_k, pcmpeqq, u64)
+EVEX_MASK(vpcmpgtb_k, pcmpgtb, u8)
+EVEX_MASK(vpcmpgtw_k, pcmpgtw, u16)
+EVEX_MASK(vpcmpgtd_k, pcmpgtd, u32)
+EVEX_MASK(vpcmpgtq_k, pcmpgtq, u64)
+
+SHIFT(psraq, i64, x >> count, x >> 63)
+EVEX_SHIFT(vpsllw, psllw, u16)
+EVEX_SHIFT(vpslld, pslld, u32)
+EVEX_SHIFT(vpsllq, psllq, u64)
+EVEX_SHIFT(vpsrlw, psrlw, u16)
+EVEX_SHIFT(vpsrld, psrld, u32)
+EVEX_SHIFT(vpsrlq, psrlq, u64)
+EVEX_SHIFT(vpsraw, psraw, u16)
+EVEX_SHIFT(vpsrad, psrad, u32)
+EVEX_SHIFT(vpsraq, psraq, u64)
+SHIFT_IMMEDIATE_FORMS(vpslldq_imm, pslldq)
+SHIFT_IMMEDIATE_FORMS(vpsrldq_imm, psrldq)
+HANDLERS(vpslldq_imm) = { .plain = PLAIN_512(vpslldq_imm) };
+HANDLERS(vpsrldq_imm) = { .plain = PLAIN_512(vpsrldq_imm) };
+
+HANDLER(vptest)
+{
+    unsigned bytes = OP_VECTOR(op);
+    SOURCE_VECTOR(bytes)
+    flags_set_status(cpu, simd_ptest(&cpu->zmm[op->dst], b, bytes));
+    NEXT;
+}
+/* VTESTPS, VTESTPD: PTEST on the lanes' signs. */
+#define TEST_SIGNS(name, lane)                                                                                         \
+    HANDLER(name)                                                                                                      \
+    {                                                                                                                  \
+        unsigned bytes = OP_VECTOR(op);                                                                                \
+        SOURCE_VECTOR(bytes)                                                                                           \
+        uint64_t x = simd_signs(&cpu->zmm[op->dst], ELEMENT(lane), bytes), y = simd_signs(b, ELEMENT(lane), bytes);    \
+        flags_set_status(cpu, (x & y ? 0 : FLAG_ZF) | (~x & y ? 0 : FLAG_CF));                                         \
+        NEXT;                                                                                                          \
+    }
+TEST_SIGNS(vtestps, u32)
+TEST_SIGNS(vtestpd, u64)

@@ -5,6 +5,7 @@
  * register is a unit of 8 bytes.
  */
 #include "cpu/simd_op.h"
+#include "cpu/simd_vex.h"
 
 #define LANE_BYTES(lane) ((unsigned)sizeof(((union vector_register *)0)->lane[0]))
 
@@ -287,3 +288,68 @@ HANDLER(insertps)
         r->u32[i] = imm >> i & 1 ? 0 : r->u32[i];
     NEXT;
 }
+
+/* --- VEX and EVEX --- */
+
+#define AVX_WHOLE(name, lane) EVEX_WHOLE(v##name, name, lane)
+
+AVX_WHOLE(punpcklbw, u8)
+AVX_WHOLE(punpcklwd, u16)
+AVX_WHOLE(punpckldq, u32)
+AVX_WHOLE(punpcklqdq, u64)
+AVX_WHOLE(punpckhbw, u8)
+AVX_WHOLE(punpckhwd, u16)
+AVX_WHOLE(punpckhdq, u32)
+AVX_WHOLE(punpckhqdq, u64)
+EVEX_PACK(vpacksswb, packsswb, u8, u16)
+EVEX_PACK(vpackuswb, packuswb, u8, u16)
+EVEX_PACK(vpackssdw, packssdw, u16, u32)
+EVEX_PACK(vpackusdw, packusdw, u16, u32)
+AVX_WHOLE(pshufb, u8)
+AVX_WHOLE(pshuflw, u16)
+AVX_WHOLE(pshufhw, u16)
+AVX_WHOLE(pshufd, u32)
+AVX_WHOLE(shufps, u32)
+AVX_WHOLE(shufpd, u64)
+AVX_WHOLE(palignr, u8)
+AVX_WHOLE(movsldup, u32)
+AVX_WHOLE(movshdup, u32)
+VEX(vblendps, blendps) /* also VPBLENDD */
+VEX(vblendpd, blendpd)
+VEX(vpblendw, pblendw)
+
+/* VMOVDDUP: 128 bits come from 64 bits of memory. */
+VECTOR_FORM(vmovddup_128, movddup, 8, 16, FRESH)
+VECTOR_FORM(vmovddup_256, movddup, 32, 32, FRESH)
+VECTOR_FORM(vmovddup_512, movddup, 64, 64, FRESH)
+MASKED_FORM(vmovddup_masked, movddup, u64, u64, bytes == 16 ? 8 : bytes, true, FRESH)
+EVEX_HANDLERS(vmovddup, vmovddup)
+
+#define AVX_WIDEN(name, wide, narrow) EVEX_WIDEN(v##name, name, wide, narrow)
+AVX_WIDEN(pmovsxbw, i16, i8)
+AVX_WIDEN(pmovsxbd, i32, i8)
+AVX_WIDEN(pmovsxbq, i64, i8)
+AVX_WIDEN(pmovsxwd, i32, i16)
+AVX_WIDEN(pmovsxwq, i64, i16)
+AVX_WIDEN(pmovsxdq, i64, i32)
+AVX_WIDEN(pmovzxbw, u16, u8)
+AVX_WIDEN(pmovzxbd, u32, u8)
+AVX_WIDEN(pmovzxbq, u64, u8)
+AVX_WIDEN(pmovzxwd, u32, u16)
+AVX_WIDEN(pmovzxwq, u64, u16)
+AVX_WIDEN(pmovzxdq, u64, u32)
+
+/* The mask is the register in imm8[7:4]. */
+#define AVX_BLEND_VARIABLE(name)                                                                                       \
+    HANDLER(v##name)                                                                                                   \
+    {                                                                                                                  \
+        union vector_register r;                                                                                       \
+        unsigned bytes = OP_VECTOR(op);                                                                                \
+        SOURCE_VECTOR(bytes)                                                                                           \
+        simd_##name(&r, &cpu->zmm[op->src], b, &cpu->zmm[op->x.imm8 >> 4], bytes);                                     \
+        vector_write(cpu, op->dst, &r, bytes);                                                                         \
+        NEXT;                                                                                                          \
+    }
+AVX_BLEND_VARIABLE(pblendvb)
+AVX_BLEND_VARIABLE(blendvps)
+AVX_BLEND_VARIABLE(blendvpd)

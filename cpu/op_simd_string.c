@@ -106,6 +106,13 @@ static void write_mask(struct cpu *cpu, unsigned result, unsigned imm)
         r->u8[i] = result >> (imm & 1 ? i / 2 : i) & 1 ? 0xFF : 0;
 }
 
+/* VEX: the rest of the register is cleared too. */
+static void write_mask_vex(struct cpu *cpu, unsigned result, unsigned imm)
+{
+    write_mask(cpu, result, imm);
+    memset(cpu->zmm[0].u8 + 16, 0, 48);
+}
+
 #define STRING(name, a_length_expression, b_length_expression, write)                                                  \
     HANDLER(name)                                                                                                      \
     {                                                                                                                  \
@@ -121,3 +128,5 @@ STRING(pcmpistri, implicit_length(a, imm), implicit_length(b, imm), write_index)
 STRING(pcmpistrm, implicit_length(a, imm), implicit_length(b, imm), write_mask)
 STRING(pcmpestri, explicit_length(cpu, op, RAX, imm), explicit_length(cpu, op, RDX, imm), write_index)
 STRING(pcmpestrm, explicit_length(cpu, op, RAX, imm), explicit_length(cpu, op, RDX, imm), write_mask)
+STRING(vpcmpistrm, implicit_length(a, imm), implicit_length(b, imm), write_mask_vex)
+STRING(vpcmpestrm, explicit_length(cpu, op, RAX, imm), explicit_length(cpu, op, RDX, imm), write_mask_vex)

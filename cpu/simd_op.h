@@ -41,6 +41,16 @@ static inline unsigned simd_unit(unsigned bytes)
     return bytes < 16 ? bytes : 16;
 }
 
+/*
+ * A count that differs from lane to lane. Compilers make vector shifts to the left by such counts out of floating-point
+ * conversions, which leave flags in the host's MXCSR; they must not see through this one.
+ */
+static inline uint64_t lane_count(uint64_t count)
+{
+    __asm__("" : "+r"(count));
+    return count;
+}
+
 static inline int saturate(int value, int low, int high)
 {
     return value < low ? low : value > high ? high : value;

@@ -4,6 +4,8 @@
 #include "cpu/softfp.h"
 #include "cpu/softfp_wide.h"
 
+const struct fp_format fp_f16 = { .precision = 11, .exponent_min = -14, .exponent_max = 15 };
+const struct fp_format fp_bf16 = { .precision = 8, .exponent_min = -126, .exponent_max = 127 };
 const struct fp_format fp_f32 = { .precision = 24, .exponent_min = -126, .exponent_max = 127 };
 const struct fp_format fp_f64 = { .precision = 53, .exponent_min = -1022, .exponent_max = 1023 };
 

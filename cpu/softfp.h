@@ -68,7 +68,7 @@ struct fp_format {
     uint8_t precision;                  /* bits of the significand */
     bool x87;                           /* x87's choice between two NaNs, wrapped results of unmasked OE and UE */
 };
-extern const struct fp_format fp_f32, fp_f64, fp_f80;
+extern const struct fp_format fp_f16, fp_bf16, fp_f32, fp_f64, fp_f80;
 /* f80 by the PC field of FCW: the exponent range is that of f80. Obeyed by FADD, FSUB, FMUL, FDIV, FSQRT only. */
 extern const struct fp_format fp_f80_precision[4];
 
@@ -80,12 +80,15 @@ struct f80 {
 
 /* --- between raw bits and numbers: exact, no flags --- */
 
+struct fp_number f16_unpack(uint16_t bits); /* whatever DAZ says */
 struct fp_number f32_unpack(const struct fp_context *context, uint32_t bits);
 struct fp_number f64_unpack(const struct fp_context *context, uint64_t bits);
 struct fp_number f80_unpack(struct f80 bits);
 struct fp_number fp_unpack_int(int64_t value);
 struct fp_number fp_unpack_uint(uint64_t value);
 /* The number must have been rounded to the format. NaNs lose the low bits of their payload. */
+uint16_t f16_pack(struct fp_number number);
+uint16_t bf16_pack(struct fp_number number);
 uint32_t f32_pack(struct fp_number number);
 uint64_t f64_pack(struct fp_number number);
 struct f80 f80_pack(struct fp_number number);

@@ -61,6 +61,22 @@ static uint64_t pack(struct fp_number number, unsigned exponent_bits, unsigned f
            fraction >> (64 - fraction_bits);
 }
 
+struct fp_number f16_unpack(uint16_t bits)
+{
+    const struct fp_context context = { 0 };
+    return unpack(&context, bits, 5, 10);
+}
+
+uint16_t f16_pack(struct fp_number number)
+{
+    return (uint16_t)pack(number, 5, 10);
+}
+
+uint16_t bf16_pack(struct fp_number number)
+{
+    return (uint16_t)pack(number, 8, 7);
+}
+
 struct fp_number f32_unpack(const struct fp_context *context, uint32_t bits)
 {
     return unpack(context, bits, 8, 23);

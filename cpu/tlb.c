@@ -69,7 +69,7 @@ bool tlb_bypassed(const struct cpu *cpu)
     bool breakpoints = false;
     for (unsigned i = 0; i < 4; i++)
         breakpoints |= (cpu->dr7 >> (2 * i) & 3) && (cpu->dr7 >> (16 + 4 * i) & 1); /* R/W 01 or 11: data */
-    return alignment || breakpoints;
+    return alignment || breakpoints || cpu->uncached;
 }
 
 static struct tlb_key key_of(const struct cpu *cpu)

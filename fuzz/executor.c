@@ -13,6 +13,8 @@
  * an assertion.
  */
 #include "cpu/engine.h"
+#include "cpu/insn.h"
+#include "cpu/mem.h"
 #include "fuzz/fuzz.h"
 #include "fuzz/guest.h"
 
@@ -41,6 +43,23 @@ struct outcome {
     uint32_t request_code;
 };
 
+/* FUZZ_VERBOSE in the environment: the instructions of the stepped way, for whoever looks into a finding. */
+static void show(const struct bench *bench)
+{
+    const struct cpu *cpu = bench->cpu;
+    uint8_t bytes[INSN_BYTES_MAX] = { 0 };
+    uint64_t physical;
+    struct insn insn;
+    char text[200] = "?";
+    uint64_t linear = cpu_rip(cpu) + ((cpu->mode & MODE_CODE_MASK) == MODE_CODE64 ? 0 : cpu->segment[CS].base);
+
+    if (mmu_peek(bench->cpu, linear, &physical) && ram_read(&bench->board->ram, physical, bytes, sizeof(bytes)) &&
+        decode(bytes, sizeof(bytes), mode_code_bits(cpu->mode), cpu->model->features, &insn) == DECODE_OK)
+        insn_format(&insn, cpu_rip(cpu), text, sizeof(text));
+    fprintf(stderr, "%6llu %04x:%llx flags %llx  %s\n", (unsigned long long)machine_now(bench->machine),
+            cpu->segment[CS].selector, (unsigned long long)cpu_rip(cpu), (unsigned long long)cpu->rflags, text);
+}
+
 static void run(struct bench *bench, const struct way *way, uint64_t seed, uint64_t end)
 {
     struct machine *machine = bench->machine;
@@ -51,6 +70,8 @@ static void run(struct bench *bench, const struct way *way, uint64_t seed, uint6
         if (round == ROUNDS_MAX)
             fuzz_finding("%s: no end at cycle %llu of %llu", way->name, (unsigned long long)now,
                          (unsigned long long)end);
+        if (way->piece_cycles_max == 1 && getenv("FUZZ_VERBOSE"))
+            show(bench);
         enum machine_stop why = machine_run(machine, stop < end ? stop : end);
         if (why == MACHINE_REQUEST)
             return;

@@ -13,6 +13,7 @@
 #include "sim/load.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define RAM_BYTES    (8u << 20)
@@ -65,6 +66,8 @@ int fuzz_one(const uint8_t *data, size_t size)
     bench_ready(&bench);
     memset(error, 0xFF, sizeof(error));
     int status = load_kernel(bench.board, bench.cpu, &request, error);
+    if (getenv("FUZZ_VERBOSE"))
+        fprintf(stderr, "image: %s\n", status ? error : "loaded");
     if (status == -EINVAL) {
         check_error(error);
     } else if (status) {

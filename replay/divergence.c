@@ -297,10 +297,9 @@ static void print_verdict(const struct search *search, enum divergence_verdict v
         [DIVERGENCE_NEITHER] =
             "neither this engine nor its reference way (single steps, soft floating point, no caches) "
             "reaches the recorded state, and they differ from each other",
-        [DIVERGENCE_RECORDED] =
-            "the recorded side cannot be run again here: stepped singly, with soft floating point and "
-            "without caches, this sim comes to the same state as before. It was recorded by another "
-            "build or on another host, or something entered it that is not in the log",
+        [DIVERGENCE_RECORDED] = "the recorded side cannot be run again here: stepped singly, with soft floating point "
+                                "and without caches, this sim comes to the same state as before. It was recorded by "
+                                "a build that behaves otherwise, or something entered it that is not in the log",
         [DIVERGENCE_GONE] =
             "run again, the same cycles reach the recorded state: the difference depends on what happened "
             "earlier to caches, or on the host",

@@ -7,35 +7,19 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-/* The reference side drops its caches after that many steps: often enough to show a stale one, seldom enough to get on.
- */
-#define DROP_STEPS 1000u
-
 struct side {
     struct session session;
     struct log_reader reader;
     struct replayer replayer;
-    bool steps; /* the reference way */
-    uint64_t step_count;
+    bool is_reference;
 };
-
-/* One call of the machine; the reference way: one instruction. */
-static enum machine_stop side_advance(struct side *side, uint64_t stop_cycle)
-{
-    struct machine *machine = side->session.machine;
-    if (!side->steps)
-        return machine_run(machine, stop_cycle);
-    if (side->step_count++ % DROP_STEPS == 0)
-        cpu_drop_caches(machine_boot_cpu(machine));
-    return machine_run(machine, machine_now(machine) + 1);
-}
 
 static bool side_run(void *context, uint64_t stop_cycle)
 {
     struct side *side = context;
     while (machine_now(side->session.machine) < stop_cycle) {
         struct machine *machine = side->session.machine;
-        switch (side_advance(side, stop_cycle)) {
+        switch (machine_run(machine, stop_cycle)) {
         case MACHINE_STOPPED:
             break;
         case MACHINE_HALTED: {
@@ -60,10 +44,15 @@ static void side_input(void *context, enum log_source source, uint8_t byte)
         machine_console_input(side->session.machine, byte); /* no room: the states show it */
 }
 
+/* The reference way: single steps, soft floating point, nothing cached. */
 static void side_choose_way(struct side *side)
 {
-    if (side->steps)
-        machine_boot_cpu(side->session.machine)->fp_soft = true;
+    struct cpu *cpu = machine_boot_cpu(side->session.machine);
+    if (!side->is_reference)
+        return;
+    machine_single_step(side->session.machine, 0, UINT64_MAX);
+    cpu->fp_soft = true;
+    cpu_uncached(cpu);
 }
 
 static struct board *side_follow(void *context)
@@ -119,7 +108,7 @@ int narrow_divergence(const struct session_config *config, const uint8_t *log, s
                       struct divergence_report *report, FILE *out)
 {
     struct divergence_segment segment = { 0 };
-    struct side engine = { 0 }, reference = { .steps = true };
+    struct side engine = { 0 }, reference = { .is_reference = true };
     *report = (struct divergence_report){ 0 };
     int error = read_segment(&segment, log, log_bytes, marks);
     if (!error && out)

@@ -20,8 +20,12 @@ foreach(source ${ASM_TESTS})
     DEPENDS ${source} ${ASM_INCLUDES}
     VERBATIM)
   list(APPEND GUESTS ${image})
-  add_test(NAME asm/${name} COMMAND ${RUN_ASM} run $<TARGET_FILE:sim> ${image})
-  add_test(NAME replay/${name} COMMAND ${RUN_ASM} replay $<TARGET_FILE:sim> ${image})
+  # A line "; options: ..." in the source holds options of sim.
+  file(STRINGS ${source} options REGEX "^; options: " LIMIT_COUNT 1)
+  string(REGEX REPLACE "^[^:]*: " "" options "${options}") # list quoting escapes the semicolon
+  separate_arguments(options)
+  add_test(NAME asm/${name} COMMAND ${RUN_ASM} run $<TARGET_FILE:sim> ${image} ${options})
+  add_test(NAME replay/${name} COMMAND ${RUN_ASM} replay $<TARGET_FILE:sim> ${image} ${options})
   set_tests_properties(asm/${name} replay/${name} PROPERTIES TIMEOUT 300)
 endforeach()
 

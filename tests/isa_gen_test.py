@@ -27,7 +27,7 @@ BAD = [
     (["A | 90 | -" + TAIL, "B | 90 /r | Ev, Gv" + TAIL], "with and without a ModRM"),
     # operands
     (["ADD | 01 /r | Ev, Gk" + TAIL], "unknown operand"),
-    (["ADD | 01 /r | Ev, Kv" + TAIL], "unknown operand"),
+    (["ADD | 01 /r | Ev, Tv" + TAIL], "unknown operand"),
     (["ADD | 01 /r | Ev, Gps" + TAIL], "makes no sense"),
     (["ADD | 01 /r | Ev, Ev" + TAIL], "same place"),
     (["ADD | 01 | Ev, Gv" + TAIL], "need a ModRM byte"),

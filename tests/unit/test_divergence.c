@@ -262,6 +262,20 @@ static void test_inputs(void **state)
     assert_int_equal(report.first, FAULT - 1);
 }
 
+/* The reference way is another way to the same states. */
+static void test_reference_way(void **state)
+{
+    struct session_config config = sample_config();
+    struct side side;
+    (void)state;
+    side_open(&side, &config, FROM);
+    machine_single_step(side.session.machine, 0, UINT64_MAX);
+    cpu_uncached(machine_boot_cpu(side.session.machine));
+    assert_true(side_run(&side, TO));
+    assert_true(state_hash_take(&side.session.hash) == hash_at(&config, TO));
+    session_close(&side.session);
+}
+
 /* A segment with a power cycle in it: the search goes on in the boot behind it. */
 static void test_behind_a_reset(void **state)
 {
@@ -394,7 +408,8 @@ int main(void)
         cmocka_unit_test(test_block),          cmocka_unit_test(test_every_place),
         cmocka_unit_test(test_other_verdicts), cmocka_unit_test(test_inputs),
         cmocka_unit_test(test_behind_a_reset), cmocka_unit_test(test_log),
-        cmocka_unit_test(test_show),           cmocka_unit_test(test_shutdown),
+        cmocka_unit_test(test_reference_way),  cmocka_unit_test(test_show),
+        cmocka_unit_test(test_shutdown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -44,7 +44,8 @@ static bool has_vvvv(const struct isa_row *row)
 
 static void add_vector_prefix(struct bytes *to, const struct isa_row *row, const struct form *form)
 {
-    unsigned vvvv = has_vvvv(row) ? 0x28 : 0x78, map = row->accepts.map;
+    unsigned vvvv = has_vvvv(row) ? 0x48 : 0x78, /* register 6 */
+        map = row->accepts.map;
 
     if (map < ISA_MAP_EVEX_0F) {
         add(to, 0xC4);
@@ -54,7 +55,7 @@ static void add_vector_prefix(struct bytes *to, const struct isa_row *row, const
         add(to, 0x62);
         add(to, 0xF0 | (map <= ISA_MAP_EVEX_0F3A ? map - ISA_MAP_EVEX_0F + 1 : map - ISA_MAP_EVEX_MAP5 + 5));
         add(to, form->w << 7 | vvvv | 4 | form->prefix);
-        add(to, form->vector_length << 5 | 8);
+        add(to, form->vector_length << 5 | 8 | (row->attributes & ISA_VSIB ? 1 : 0)); /* a gather needs an opmask */
     }
 }
 
@@ -233,6 +234,10 @@ static void try_modrm(const struct isa_row *row, struct form form, struct reach 
     }
     for (form.modrm = 0; form.modrm < 256; form.modrm++) {
         bool reg_form = form.modrm >= 0xC0;
+        unsigned reg = form.modrm >> 3 & 7;
+        /* VSIB: a SIB byte, and registers that differ from the index (1) and the mask (6). */
+        if (row->attributes & ISA_VSIB && ((form.modrm & 7) != 4 || reg == 1 || reg == 6 || form.address_size == 0))
+            continue;
         if ((e->mods & (reg_form ? 2 : 1)) && (e->regs >> (form.modrm >> 3 & 7) & 1) &&
             (!reg_form || (e->rms >> (form.modrm & 7) & 1)))
             try_form(row, form, 0, reach);

@@ -8,6 +8,7 @@
 #include "cpu/debug.h"
 #include "cpu/engine.h"
 #include "cpu/flags.h"
+#include "cpu/isa.h"
 #include "cpu/model.h"
 #include "cpu/segment.h"
 
@@ -224,6 +225,104 @@ static void test_cpuid(void **state)
     cpu_cpuid(cpu, 1, 0, r);
     assert_false(r[2] & 1u << 23);
     assert_null(cpu_model_find("x86-64-v9"));
+}
+
+/* What a model advertises has rows, all with handlers, or is one of the features that have none. */
+static void test_models_promise_what_is_there(void **state)
+{
+    static const unsigned rowless[] = { ISA_FEATURE_FPU,       ISA_FEATURE_APIC,   ISA_FEATURE_NX,
+                                        ISA_FEATURE_LM,        ISA_FEATURE_X2APIC, ISA_FEATURE_TSCDEADLINE,
+                                        ISA_FEATURE_PREFETCHW, ISA_FEATURE_LAHF,   ISA_FEATURE_SMEP,
+                                        ISA_FEATURE_UMIP,      ISA_FEATURE_PCID,   ISA_FEATURE_XGETBV1 };
+    (void)state;
+    for (unsigned m = 0; cpu_models()[m]; m++) {
+        const struct cpu_model *model = cpu_models()[m];
+        for (unsigned f = ISA_FEATURE_NONE + 1; f < ISA_FEATURE_COUNT; f++) {
+            unsigned rows = 0, lacking = 0;
+            for (unsigned i = 0; i < ISA_ROW_COUNT; i++) {
+                rows += isa_rows[i].feature == f;
+                lacking += isa_rows[i].feature == f && isa_rows[i].attributes & ISA_UNIMPLEMENTED;
+            }
+            for (unsigned i = 0; i < sizeof rowless / sizeof rowless[0]; i++)
+                rows += f == rowless[i];
+            if (model_has(model, f) && (!rows || lacking))
+                fail_msg("%s advertises %s: %u rows, %u without a handler", model->name, isa_features[f].name, rows,
+                         lacking);
+            if (m > 0 && model_has(cpu_models()[m - 1], f) && !model_has(model, f))
+                fail_msg("%s lacks %s, which its predecessor has", model->name, isa_features[f].name);
+        }
+    }
+}
+
+static void has_all(const char *name, const unsigned *features, unsigned count)
+{
+    const struct cpu_model *model = cpu_model_find(name);
+    for (unsigned i = 0; i < count; i++)
+        if (!model_has(model, features[i]))
+            fail_msg("%s lacks %s", name, isa_features[features[i]].name);
+}
+
+/* The psABI levels. Vector extensions come when the rows they need are there. */
+static void test_levels(void **state)
+{
+    static const unsigned v2[] = { ISA_FEATURE_CX16,  ISA_FEATURE_LAHF,  ISA_FEATURE_POPCNT, ISA_FEATURE_SSE3,
+                                   ISA_FEATURE_SSE41, ISA_FEATURE_SSE42, ISA_FEATURE_SSSE3 };
+    static const unsigned v3[] = { ISA_FEATURE_BMI1, ISA_FEATURE_BMI2, ISA_FEATURE_LZCNT, ISA_FEATURE_MOVBE,
+                                   ISA_FEATURE_XSAVE };
+    static const unsigned avx[] = { ISA_FEATURE_AVX, ISA_FEATURE_AVX2, ISA_FEATURE_F16C, ISA_FEATURE_FMA };
+    static const unsigned avx512[] = { ISA_FEATURE_AVX512F, ISA_FEATURE_AVX512BW, ISA_FEATURE_AVX512CD,
+                                       ISA_FEATURE_AVX512DQ, ISA_FEATURE_AVX512VL };
+    const struct cpu_model *model = cpu_model_find("x86-64-v4");
+    bool foundation = model_has(model, ISA_FEATURE_AVX512F); /* without it no other AVX-512 feature */
+    (void)state;
+    has_all("x86-64-v2", v2, sizeof v2 / sizeof v2[0]);
+    has_all("x86-64-v3", v3, sizeof v3 / sizeof v3[0]);
+    for (unsigned i = 0; i < sizeof avx / sizeof avx[0]; i++) {
+        bool rows = (avx[i] < 64 ? ISA_IMPLEMENTED_0 >> avx[i] : ISA_IMPLEMENTED_1 >> (avx[i] - 64)) & 1;
+        assert_int_equal(model_has(cpu_model_find("x86-64-v3"), avx[i]), rows);
+        assert_false(model_has(cpu_model_find("x86-64-v2"), avx[i]));
+    }
+    for (unsigned i = 0; i < sizeof avx512 / sizeof avx512[0]; i++) {
+        bool rows = (avx512[i] < 64 ? ISA_IMPLEMENTED_0 >> avx512[i] : ISA_IMPLEMENTED_1 >> (avx512[i] - 64)) & 1;
+        /* VL is an attribute of rows that 512-bit forms share */
+        if (avx512[i] != ISA_FEATURE_AVX512VL)
+            assert_int_equal(model_has(model, avx512[i]), rows && foundation);
+        assert_false(model_has(cpu_model_find("x86-64-v3"), avx512[i]));
+    }
+    assert_int_equal(model->xcr0_valid >> 2 & 1, model_has(model, ISA_FEATURE_AVX));
+    assert_int_equal(model->xcr0_valid >> 5 & 7, model_has(model, ISA_FEATURE_AVX512F) ? 7 : 0);
+}
+
+static void test_cpuid_v4(void **state)
+{
+    struct cpu *cpu = &((struct machine *)*state)->cpu;
+    uint32_t r[4];
+    cpu->model = cpu_model_find("x86-64-v4");
+    cpu_cpuid(cpu, 1, 0, r);
+    assert_int_equal(r[0], 0x30661); /* family 6, model 54, whatever the level */
+    cpu_cpuid(cpu, 7, 0, r);
+    assert_true(r[2] & 1u << 3);
+    assert_false(r[2] & 1u << 4); /* OSPKE */
+    cpu->cr4 |= CR4_PKE;
+    cpu_cpuid(cpu, 7, 0, r);
+    assert_true(r[2] & 1u << 4);
+    cpu_cpuid(cpu, 0xD, 0, r);
+    assert_int_equal(r[0], cpu->model->xcr0_valid);
+    assert_int_equal(r[1], 576);
+    assert_int_equal(r[2], 2696);
+    cpu->xcr0 = 0x203;
+    cpu_cpuid(cpu, 0xD, 0, r);
+    assert_int_equal(r[1], 2696);
+    cpu_cpuid(cpu, 0xD, 1, r);
+    assert_int_equal(r[0], 15);
+    assert_int_equal(r[1], 584);
+    cpu_cpuid(cpu, 0xD, 9, r);
+    assert_int_equal(r[0], 8);
+    assert_int_equal(r[1], 2688);
+    cpu_cpuid(cpu, 0xD, 4, r);
+    assert_int_equal(r[0] | r[1] | r[2] | r[3], 0);
+    cpu_cpuid(cpu, 0xD, 63, r);
+    assert_int_equal(r[0] | r[1] | r[2] | r[3], 0);
 }
 
 static void test_msrs(void **state)
@@ -590,6 +689,9 @@ int main(void)
         cmocka_unit_test(test_fields_cover_the_struct),
         TEST(test_reset),
         TEST(test_cpuid),
+        TEST(test_models_promise_what_is_there),
+        TEST(test_levels),
+        TEST(test_cpuid_v4),
         TEST(test_msrs),
         TEST(test_control_registers),
         TEST(test_real_mode),

@@ -1,0 +1,163 @@
+/*
+ * What EVEX handlers share: operands under an opmask, broadcast, embedded rounding (SDM vol. 2A, 2.7).
+ */
+#include "cpu/simd_vex.h"
+
+/* The bytes of the active elements lie in [first, last): these and no others can fault. */
+static inline unsigned first_active(uint64_t active, unsigned element)
+{
+    return (unsigned)__builtin_ctzll(active) * element;
+}
+static inline unsigned behind_active(uint64_t active, unsigned element)
+{
+    return (64 - (unsigned)__builtin_clzll(active)) * element;
+}
+static inline uint64_t lanes_of(unsigned bytes, unsigned element)
+{
+    return UINT64_MAX >> (64 - bytes / element);
+}
+
+static const struct op *fetch_broadcast(struct cpu *cpu, const struct op *op, unsigned element,
+                                        union vector_register *out)
+{
+    LINEAR(linear, element, ACCESS_READ);
+    LOAD_BYTES(element, out, linear);
+    for (unsigned at = element; at < 64; at += element)
+        memcpy(out->u8 + at, out, element);
+    return op;
+}
+
+static const struct op *fetch_some(struct cpu *cpu, const struct op *op, unsigned element, unsigned bytes,
+                                   uint64_t active, union vector_register *out)
+{
+    LINEAR(linear, behind_active(active, element), ACCESS_READ);
+    CHECK_ALIGNED(linear, bytes);
+    if (tlb_slot(cpu, linear)->read == tlb_tag(linear, bytes)) {
+        LOAD_BYTES(bytes, out, linear);
+        return op;
+    }
+    unsigned first = first_active(active, element);
+    PROBE(linear + first, behind_active(active, element) - first, ACCESS_READ);
+    for (uint64_t left = active; left; left &= left - 1) {
+        unsigned at = first_active(left, element);
+        LOAD_BYTES(element, out->u8 + at, linear + at);
+    }
+    return op;
+}
+
+const struct op *simd_fetch(struct cpu *cpu, const struct op *op, unsigned element, unsigned bytes, uint64_t active,
+                            union vector_register *out)
+{
+    if (!(op->flags & OP_MEM)) {
+        *out = cpu->zmm[op->x.src2];
+        return op;
+    }
+    memset(out, 0, sizeof *out);
+    active &= lanes_of(bytes, element);
+    if (!active)
+        return op;
+    if (op->x.evex & INSN_EVEX_B)
+        return fetch_broadcast(cpu, op, element, out);
+    if (active != lanes_of(bytes, element))
+        return fetch_some(cpu, op, element, bytes, active, out);
+    LINEAR(linear, bytes, ACCESS_READ);
+    CHECK_ALIGNED(linear, bytes);
+    LOAD_BYTES(bytes, out, linear);
+    return op;
+}
+
+const struct op *simd_store(struct cpu *cpu, const struct op *op, unsigned element, unsigned bytes, uint64_t active,
+                            const union vector_register *from)
+{
+    active &= lanes_of(bytes, element);
+    if (!active)
+        return op;
+    LINEAR(linear, behind_active(active, element), ACCESS_WRITE);
+    CHECK_ALIGNED(linear, bytes);
+    if (active == lanes_of(bytes, element)) {
+        STORE_BYTES(bytes, linear, from);
+        return op;
+    }
+    unsigned first = first_active(active, element);
+    PROBE_WRITE(linear + first, behind_active(active, element) - first);
+    for (uint64_t left = active; left; left &= left - 1) {
+        unsigned at = first_active(left, element);
+        STORE_BYTES(element, linear + at, from->u8 + at);
+    }
+    return op;
+}
+
+#define MERGE(lane)                                                                                                    \
+    for (unsigned i = 0; i < bytes / ELEMENT(lane); i++)                                                               \
+        to->lane[i] = active >> i & 1 ? r->lane[i] : zero ? 0 : to->lane[i];                                           \
+    break
+
+void simd_write_masked(struct cpu *cpu, const struct op *op, const union vector_register *r, unsigned element,
+                       unsigned bytes, uint64_t active)
+{
+    union vector_register *to = &cpu->zmm[op->dst];
+    bool zero = op->x.evex & INSN_EVEX_Z;
+    switch (op->x.mask ? element : 0) {
+    case 1:
+        MERGE(u8);
+    case 2:
+        MERGE(u16);
+    case 4:
+        MERGE(u32);
+    case 8:
+        MERGE(u64);
+    default:
+        memcpy(to, r, bytes);
+        break;
+    }
+    memset(to->u8 + bytes, 0, 64 - bytes);
+}
+
+void simd_put_fours(union vector_register *v, unsigned element, unsigned bytes, uint64_t active)
+{
+    if ((active & lanes_of(bytes, element)) == lanes_of(bytes, element))
+        return;
+    for (unsigned i = 0; i < bytes / element; i++) {
+        if (active >> i & 1)
+            continue;
+        if (element == 8)
+            v->u64[i] = 0x4010000000000000;
+        else if (element == 4)
+            v->u32[i] = 0x40800000;
+        else
+            v->u16[i] = 0x4400;
+    }
+}
+
+#define SIGNS(lane)                                                                                                    \
+    for (unsigned i = 0; i < bytes / ELEMENT(lane); i++)                                                               \
+        signs |= (uint64_t)(v->lane[i] < 0) << i;                                                                      \
+    break
+
+uint64_t simd_signs(const union vector_register *v, unsigned element, unsigned bytes)
+{
+    uint64_t signs = 0;
+    switch (element) {
+    case 1:
+        SIGNS(i8);
+    case 2:
+        SIGNS(i16);
+    case 4:
+        SIGNS(i32);
+    default:
+        SIGNS(i64);
+    }
+    return signs;
+}
+
+struct simd_rounding simd_rounding_begin(struct cpu *cpu, const struct op *op, bool sae_only)
+{
+    struct simd_rounding before = { .mxcsr = cpu->mxcsr, .soft_now = cpu->fp_soft_now };
+    if (!(op->x.evex & INSN_EVEX_B) || op->flags & OP_MEM)
+        return before;
+    uint32_t rounding = sae_only ? cpu->mxcsr & MXCSR_RC : INSN_EVEX_RC(op->x.evex) << 13;
+    cpu->mxcsr = (cpu->mxcsr & (MXCSR_DAZ | MXCSR_FTZ)) | MXCSR_MASKS | rounding;
+    cpu->fp_soft_now = true;
+    before.changed = true;
+    return before;
+}
