@@ -35,8 +35,8 @@ static bool check_address(struct cpu *cpu, uint64_t linear, unsigned access)
  * are never checked here: what wants them aligned raises #GP, and processors let the unaligned moves pass. */
 static bool check_alignment(struct cpu *cpu, uint64_t linear, unsigned bytes, unsigned access)
 {
-    bool active =
-        cpu->cpl == 3 && cpu->cr0 & CR0_AM && cpu->rflags & FLAG_AC && !(access & (ACCESS_SYSTEM | ACCESS_EXECUTE | ACCESS_LANE));
+    bool active = cpu->cpl == 3 && cpu->cr0 & CR0_AM && cpu->rflags & FLAG_AC &&
+                  !(access & (ACCESS_SYSTEM | ACCESS_EXECUTE | ACCESS_LANE));
     unsigned alignment = bytes;
     if (bytes == 10)
         alignment = 8;
