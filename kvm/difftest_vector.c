@@ -15,7 +15,7 @@
 
 /* The named numbers of a state. */
 struct item {
-    char name[16];
+    char name[32];
     size_t offset;
     unsigned bytes;
 };
@@ -37,7 +37,7 @@ static void add(struct item *items, unsigned *count, const char *name, int numbe
     if (number < 0)
         snprintf(item->name, sizeof(item->name), "%s", name);
     else
-        snprintf(item->name, sizeof(item->name), "%s%d", name, number);
+        snprintf(item->name, sizeof(item->name), "%.8s%d", name, number);
     item->offset = offset;
     item->bytes = bytes;
 }
@@ -65,7 +65,7 @@ static unsigned list_items(struct item items[ITEMS_MAX])
     for (unsigned i = 0; i < 8; i++)
         add(items, &count, "k", (int)i, STATE(opmask) + 8 * i, 8);
     for (unsigned i = 0; i < 32; i++) {
-        char name[16];
+        char name[32];
         snprintf(name, sizeof(name), "zmm%u.", i);
         for (unsigned part = 0; part < 8; part++)
             add(items, &count, name, (int)part, STATE(zmm) + 64 * i + 8 * part, 8);
