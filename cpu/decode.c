@@ -538,7 +538,7 @@ static bool set_operand(struct decoder *d, struct insn *insn, unsigned i, bool *
     case FROM_MODRM_RM:
         return set_rm(d, insn, code, operand);
     case FROM_MODRM_REG:
-        if (d->reg_high && operand->cls == CLASS_GPR) /* there are sixteen (SDM vol. 2A, 2.7.11) */
+        if (d->reg_high && code->cls == CLASS_GPR) /* EVEX.R': there are but 16 of them */
             return undefined(d);
         return set_register(d, operand, d->reg | (d->rex & REX_R ? 8 : 0) | d->reg_high, i == 0);
     case FROM_VVVV:
