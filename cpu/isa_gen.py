@@ -563,8 +563,14 @@ def write_source(path, rows, features, slots, stubs):
 
 
 def write(path, lines):
+    """Leaves a file alone that would not change, so that nothing is compiled for a comment in the table."""
+    text = "\n".join(lines)
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as f:
+            if f.read() == text:
+                return
     with open(path, "w", encoding="utf-8") as f:
-        f.write("\n".join(lines))
+        f.write(text)
 
 
 def main(arguments):

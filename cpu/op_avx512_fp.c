@@ -161,9 +161,8 @@ static uint64_t get_mantissa(struct fp_context *context, const struct parameters
     struct fp_context exact = { 0 };
     struct fp_number number = unpack(&exact, p, y);
     bool odd = number.exponent & 1, upper = number.significand >> 62 & 1;
-    number.exponent = (imm & 3) == 0 ? 0 : (imm & 3) == 1 ? (odd ? -1 : 0) : (imm & 3) == 2 ? -1 : upper ? -1 : 0;
-    if ((imm & 3) == 1)
-        number.exponent = odd ? -1 + 0 : 0;
+    bool halved = (imm & 3) == 1 ? odd : (imm & 3) == 2 ? true : (imm & 3) == 3 ? upper : false;
+    number.exponent = halved ? -1 : 0;
     number.sign = sign != 0;
     return pack(p, number);
 }
@@ -184,7 +183,7 @@ static uint64_t scale(struct fp_context *context, const struct parameters *p, ui
         return (is_nan(p, x) ? x : y) | p->quiet;
     }
     x = flushed(context, p, x, true);
-    y = flushed(context, p, y, true);
+    y = flushed(context, p, y, false);
     bool zero = !(x & ~p->sign), infinite = (x & ~p->sign) == infinity;
     if ((y & ~p->sign) == infinity) {
         bool down = y & p->sign;
@@ -239,12 +238,13 @@ static uint64_t reduce(struct fp_context *context, const struct parameters *p, u
     if ((y & ~p->sign) == p->exponent)
         return 0;
     y = flushed(context, p, y, false);
-    struct fp_context inner = { .denormals_are_zero = false, .rounding = context->rounding };
+    struct fp_context inner = { .rounding = context->rounding };
     uint64_t rounded = round_scaled(&inner, p, y, imm);
-    struct fp_context exact = { .rounding = imm & 4 ? context->rounding : imm & 3 };
-    uint64_t rest = pack(p, fp_sub(&exact, p->format, unpack(&exact, p, y), unpack(&exact, p, rounded)));
-    if (!(imm & 8) && inner.flags & FP_PE)
-        context->flags |= FP_PE;
+    struct fp_context last = { .rounding = imm & 4 ? context->rounding : imm & 3,
+                               .flush_to_zero = context->flush_to_zero };
+    uint64_t rest = pack(p, fp_sub(&last, p->format, unpack(&last, p, y), unpack(&last, p, rounded)));
+    if (!(imm & 8))
+        context->flags |= last.flags & FP_PE;
     return rest;
 }
 FAMILY(vreduce, reduce(&context, p, y, imm), true)
@@ -261,11 +261,8 @@ static uint64_t range(struct fp_context *context, const struct parameters *p, ui
     uint64_t x_sign;
     if (is_nan(p, x) || is_nan(p, y)) {
         x_sign = x & p->sign;
-        if (is_nan(p, x) && is_nan(p, y))
-            return x;
-        result = is_nan(p, x) ? y : x;
-        uint64_t kept = result;
-        result = flushed(context, p, kept, true);
+        result = is_nan(p, x) && !is_nan(p, y) ? y : x;
+        result = flushed(context, p, result, false); /* no DE beside a NaN */
     } else {
         x = flushed(context, p, x, true);
         y = flushed(context, p, y, true);
@@ -299,7 +296,6 @@ static uint64_t fix_up(struct fp_context *context, const struct parameters *p, u
 {
     enum { QNAN, SNAN, ZERO, ONE, MINUS_INFINITY, PLUS_INFINITY, NEGATIVE, POSITIVE } kind;
     x = flushed(context, p, x, false);
-    z = flushed(context, p, z, false);
     uint64_t magnitude = x & ~p->sign;
     bool negative = x & p->sign;
     if (is_nan(p, x))
@@ -325,7 +321,7 @@ static uint64_t fix_up(struct fp_context *context, const struct parameters *p, u
     case 1:
         return x;
     case 2:
-        return (x & p->sign) | (is_nan(p, x) ? x | p->quiet : p->exponent | p->quiet | (x & 0));
+        return x | p->exponent | p->quiet;
     case 3:
         return p->sign | p->exponent | p->quiet;
     case 4:

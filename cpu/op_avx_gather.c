@@ -31,19 +31,20 @@ static inline bool lane_address(struct cpu *cpu, const struct op *op, int64_t in
         const union vector_register indexes = cpu->zmm[op->index];                                                     \
         union vector_register *r = &cpu->zmm[op->dst], *mask = &cpu->zmm[op->src];                                     \
         const unsigned lanes = GATHER_LANES(index_bytes, lane), bytes = lanes * (data_bytes);                          \
+        for (unsigned i = 0; i < lanes; i++)                                                                           \
+            mask->lane[i] = (__typeof__(mask->lane[0]))(mask->lane[i] >> (8 * (data_bytes) - 1) ? UINT64_MAX : 0);     \
+        memset(mask->u8 + bytes, 0, 64 - bytes);                                                                       \
         for (unsigned i = 0; i < lanes; i++) {                                                                         \
-            if (mask->lane[i] >> (8 * (data_bytes) - 1)) {                                                             \
-                uint64_t linear, value;                                                                                \
-                mask->lane[i] = (__typeof__(mask->lane[0]))UINT64_MAX;                                                 \
-                if (!lane_address(cpu, op, LANE_INDEX(&indexes, index_bytes, i), (data_bytes), ACCESS_READ, &linear))  \
-                    FAULT_PENDING;                                                                                     \
-                LOAD(8 * (data_bytes), value, linear);                                                                 \
-                r->lane[i] = (__typeof__(r->lane[0]))value;                                                            \
-            }                                                                                                          \
+            uint64_t linear, value;                                                                                    \
+            if (!mask->lane[i])                                                                                        \
+                continue;                                                                                              \
+            if (!lane_address(cpu, op, LANE_INDEX(&indexes, index_bytes, i), (data_bytes), ACCESS_READ, &linear))      \
+                FAULT_PENDING;                                                                                         \
+            LOAD(8 * (data_bytes), value, linear);                                                                     \
+            r->lane[i] = (__typeof__(r->lane[0]))value;                                                                \
             mask->lane[i] = 0;                                                                                         \
         }                                                                                                              \
         memset(r->u8 + bytes, 0, 64 - bytes);                                                                          \
-        memset(mask->u8, 0, 64);                                                                                       \
         NEXT;                                                                                                          \
     }
 GATHER(4, 4, u32)

@@ -6,6 +6,7 @@
  * host's own instructions, which many hosts lack.
  */
 #include "cpu/simd_op.h"
+#include "cpu/simd_vex.h"
 
 /* clang-format off */
 /* S-box (FIPS 197, figure 7) */
@@ -314,3 +315,17 @@ HANDLER(sha256rnds2)
     memcpy(&cpu->zmm[op->dst], &r, 16);
     NEXT;
 }
+
+/* --- VEX and EVEX --- */
+
+EVEX(vaesenc, aesenc, u32)
+EVEX(vaesenclast, aesenclast, u32)
+EVEX(vaesdec, aesdec, u32)
+EVEX(vaesdeclast, aesdeclast, u32)
+VEX(vaesimc, aesimc)
+VEX(vaeskeygenassist, aeskeygenassist)
+EVEX(vpclmulqdq, pclmulqdq, u64)
+EVEX(vgf2p8mulb, gf2p8mulb, u8)
+/* opmask bits by byte, broadcast by quadword */
+EVEX_PACK(vgf2p8affineqb, gf2p8affineqb, u8, u64)
+EVEX_PACK(vgf2p8affineinvqb, gf2p8affineinvqb, u8, u64)

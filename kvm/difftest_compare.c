@@ -114,8 +114,8 @@ const struct difftest_explanation difftest_explanations[] = {
     { "movbe-alignment", "the 64-bit MOVBE with 66H in front of REX.W is not checked for alignment", true, false },
     { "approximation", "RCP and RSQRT: ours is one documented definition, processors differ within 1.5 * 2^-12", false,
       false },
-    { "transcendental", "x87 transcendentals: ours is one documented definition; the last bits, C1, PE and UE may differ",
-      false, false },
+    { "transcendental",
+      "x87 transcendentals: ours is one documented definition; the last bits, C1, PE and UE may differ", false, false },
 };
 const unsigned difftest_explanation_count = sizeof(difftest_explanations) / sizeof(difftest_explanations[0]);
 struct context {
@@ -152,7 +152,8 @@ static bool forgive_pieces(struct context *c)
                                          "FLD",    "FSTP",    "FBLD",   "FBSTP",  "MOVBE",  NULL };
     if (!mnemonic_is(c, names) || !is_access_fault(c->reference->vector) || !is_access_fault(c->sim->vector))
         return false;
-    if (c->reference->vector == VEC_PF && c->sim->vector == VEC_PF && c->reference->cr2 - c->sim->cr2 >= 512)
+    if (c->reference->vector == VEC_PF && c->sim->vector == VEC_PF &&
+        (uint32_t)(c->reference->cr2 - c->sim->cr2) >= 512)
         return false;
     c->sim->vector = c->reference->vector;
     c->sim->error = c->reference->error;
@@ -249,15 +250,18 @@ static bool forgive_approximation(struct context *c)
     return true;
 }
 
-/* Distance of two normal numbers of one sign in units of the last place; across a power of two, in those of the
- * smaller. */
+/* Distance of two numbers of one sign in units of the last place; across a power of two, in those of the smaller. */
 static uint64_t ulps(const struct x87_register *a, const struct x87_register *b)
 {
-    if (a->exponent == b->exponent)
+    unsigned exponent_a = a->exponent & 0x7FFF, exponent_b = b->exponent & 0x7FFF;
+    exponent_a += exponent_a == 0; /* denormal numbers go on where the normal ones end */
+    exponent_b += exponent_b == 0;
+    if ((a->exponent ^ b->exponent) & 0x8000)
+        return UINT64_MAX;
+    if (exponent_a == exponent_b)
         return a->mantissa > b->mantissa ? a->mantissa - b->mantissa : b->mantissa - a->mantissa;
-    const struct x87_register *larger = (a->exponent & 0x7FFF) > (b->exponent & 0x7FFF) ? a : b,
-                              *smaller = larger == a ? b : a;
-    if (larger->exponent - smaller->exponent != 1)
+    const struct x87_register *larger = exponent_a > exponent_b ? a : b, *smaller = larger == a ? b : a;
+    if (exponent_a + 1 != exponent_b && exponent_b + 1 != exponent_a)
         return UINT64_MAX;
     uint64_t above = larger->mantissa - 0x8000000000000000u, below = 0 - smaller->mantissa;
     return above > 16 || below > 16 ? UINT64_MAX : 2 * above + below;

@@ -392,13 +392,14 @@ static bool may_run(const struct insn *insn)
 }
 
 /*
- * Encodings that are none in the table, but that the processor may know although its CPUID hides them: XBEGIN, XABORT, XEND,
- * XTEST (transactional memory is often turned off in CPUID alone).
+ * Encodings that are none in the table, but that something takes all the same: XBEGIN, XABORT, XEND, XTEST, which
+ * processors know though their CPUID hides them, VMCALL and VMMCALL, which a hypervisor under the host hears of.
  */
 static bool may_be_hidden(const uint8_t *bytes)
 {
     for (unsigned i = 0; i + 2 < INSN_BYTES_MAX; i++) {
-        if (bytes[i] == 0x0F && bytes[i + 1] == 0x01 && (bytes[i + 2] == 0xD5 || bytes[i + 2] == 0xD6))
+        static const uint8_t taken[] = { 0xC1, 0xD5, 0xD6, 0xD9 };
+        if (bytes[i] == 0x0F && bytes[i + 1] == 0x01 && memchr(taken, bytes[i + 2], sizeof(taken)))
             return true;
         if ((bytes[i] & 0xFE) == 0xC6 && bytes[i + 1] == 0xF8)
             return true;

@@ -9,11 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static uint64_t page_count(const struct snapshot *snapshot)
-{
-    return snapshot->board->ram.size_bytes / RAM_PAGE_BYTES;
-}
-
 static bool page_is_zero(const uint8_t *page)
 {
     return page[0] == 0 && memcmp(page, page + 1, RAM_PAGE_BYTES - 1) == 0;
@@ -44,7 +39,7 @@ int snapshot_take(struct snapshot *snapshot)
         part_save(&board->parts[i], to);
         to += part_canonical_bytes(&board->parts[i]);
     }
-    for (uint64_t page = 0; page < page_count(snapshot); page++)
+    for (uint64_t page = 0; page < snapshot->page_count; page++)
         if (board->ram.written_epoch[page] > snapshot->epoch && page_copy(snapshot, page))
             return -ENOMEM;
     snapshot->epoch = ram_next_epoch(&board->ram);
@@ -53,11 +48,11 @@ int snapshot_take(struct snapshot *snapshot)
 
 int snapshot_init(struct snapshot *snapshot, struct board *board)
 {
-    *snapshot = (struct snapshot){ .board = board };
+    *snapshot = (struct snapshot){ .board = board, .page_count = board->ram.size_bytes / RAM_PAGE_BYTES };
     for (unsigned i = 0; i < board->part_count; i++)
         snapshot->part_bytes += part_canonical_bytes(&board->parts[i]);
     snapshot->parts = malloc(snapshot->part_bytes);
-    snapshot->pages = calloc(page_count(snapshot), sizeof(*snapshot->pages));
+    snapshot->pages = calloc(snapshot->page_count, sizeof(*snapshot->pages));
     if (!snapshot->parts || !snapshot->pages)
         return -ENOMEM;
     return snapshot_take(snapshot); /* a page that was never written has epoch 0 and is zero */
@@ -65,7 +60,7 @@ int snapshot_init(struct snapshot *snapshot, struct board *board)
 
 void snapshot_destroy(struct snapshot *snapshot)
 {
-    for (uint64_t page = 0; snapshot->pages && page < page_count(snapshot); page++)
+    for (uint64_t page = 0; snapshot->pages && page < snapshot->page_count; page++)
         free(snapshot->pages[page]);
     free(snapshot->pages);
     free(snapshot->parts);
@@ -76,7 +71,7 @@ static void restore_ram(struct snapshot *snapshot)
 {
     static const uint8_t zeros[RAM_PAGE_BYTES];
     struct ram *ram = &snapshot->board->ram;
-    for (uint64_t page = 0; page < page_count(snapshot); page++) {
+    for (uint64_t page = 0; page < snapshot->page_count; page++) {
         if (ram->written_epoch[page] <= snapshot->epoch)
             continue;
         const uint8_t *copy = snapshot->pages[page] ? snapshot->pages[page] : zeros;

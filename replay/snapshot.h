@@ -13,6 +13,7 @@ struct snapshot {
     struct board *board;
     uint8_t *parts; /* owned: canonical forms, one after the other */
     size_t part_bytes;
+    uint64_t page_count;
     uint8_t **pages; /* owned, one per page of RAM; NULL: a page of zeros */
     uint32_t epoch;  /* pages written later than this differ from the copies */
 };
@@ -20,6 +21,7 @@ struct snapshot {
 /* A snapshot of the board as it stands, at an instruction boundary. 0, or -ENOMEM; then it is to be destroyed all the
  * same. */
 int snapshot_init(struct snapshot *snapshot, struct board *board);
+/* The board may be gone already. */
 void snapshot_destroy(struct snapshot *snapshot);
 
 /* Takes the snapshot anew. 0, or -ENOMEM: then it must not be restored. */

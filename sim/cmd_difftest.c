@@ -47,8 +47,8 @@ static const struct option difftest_options[] = {
       NULL },
     { "replay", 0, "FILE", "run the vectors of a file against what they expect; needs no reference", OPTION_TEXT,
       AT(replay), 0, NULL },
-    { "rebase", 0, "FILE", "run the vectors of a file on the reference and write what comes out into the file", OPTION_TEXT,
-      AT(rebase), 0, NULL },
+    { "rebase", 0, "FILE", "run the vectors of a file on the reference and write what comes out into the file",
+      OPTION_TEXT, AT(rebase), 0, NULL },
     { "quiet", 'q', NULL, "only the differences and the last line", OPTION_FLAG, AT(quiet), 0, NULL },
     { 0 },
 };

@@ -14,6 +14,7 @@
 struct filter {
     const char *feature;
     const char *mnemonic;
+    const char *coverage; /* file, or NULL */
     bool unimplemented;
     bool json;
 };
@@ -24,6 +25,8 @@ static const struct option isa_options[] = {
       NULL },
     { "mnemonic", 0, "NAME", "only rows of this mnemonic", OPTION_TEXT, AT(mnemonic), 0, NULL },
     { "unimplemented", 0, NULL, "only rows that are known but raise #UD", OPTION_FLAG, AT(unimplemented), 0, NULL },
+    { "coverage", 0, "REPORT", "each row with what a report of difftest says about its comparison with a processor",
+      OPTION_TEXT, AT(coverage), 0, NULL },
     { "json", 0, NULL, "as a JSON array of objects", OPTION_FLAG, AT(json), 0, NULL },
     { 0 },
 };
@@ -101,7 +104,12 @@ static const char *class_name(uint8_t isa_class)
                                          [ISA_CLASS_MMX] = "mmx",
                                          [ISA_CLASS_SSE] = "sse",
                                          [ISA_CLASS_SSE_ALIGNED] = "sse-aligned",
-                                         [ISA_CLASS_SSE_MMX] = "sse-mmx" };
+                                         [ISA_CLASS_SSE_MMX] = "sse-mmx",
+                                         [ISA_CLASS_AVX] = "avx",
+                                         [ISA_CLASS_AVX_ALIGNED] = "avx-aligned",
+                                         [ISA_CLASS_AVX512] = "avx512",
+                                         [ISA_CLASS_AVX512_ALIGNED] = "avx512-aligned",
+                                         [ISA_CLASS_OPMASK] = "opmask" };
 
     return isa_class < sizeof(names) / sizeof(names[0]) ? names[isa_class] : "?";
 }
@@ -146,6 +154,55 @@ static void print_table(const struct filter *filter)
         printf("%u rows, %u implemented; table %s\n", shown, implemented, isa_fingerprint);
 }
 
+/* --- coverage --- */
+
+/* The report's line about a row, from behind its operands on; "" if there is none. */
+static void report_line(FILE *report, const struct isa_row *row, char *out, size_t bytes)
+{
+    char key[160], line[512];
+    int length = snprintf(key, sizeof(key), "%s | %s | %s | ", row->mnemonic, row->encoding, row->operands);
+
+    out[0] = '\0';
+    rewind(report);
+    while (fgets(line, sizeof(line), report)) {
+        if (strncmp(line, key, (size_t)length) != 0)
+            continue;
+        line[strcspn(line, "\n")] = '\0';
+        snprintf(out, bytes, "%s", line + length);
+        return;
+    }
+}
+
+static int print_coverage(const struct filter *filter)
+{
+    FILE *report = fopen(filter->coverage, "r");
+    unsigned shown = 0, implemented = 0, compared = 0;
+
+    if (!report) {
+        fprintf(stderr, "sim isa: %s cannot be read\n", filter->coverage);
+        return STATUS_BAD_INPUT;
+    }
+    for (char line[512]; fgets(line, sizeof(line), report) && line[0] == '#';)
+        fputs(line, stdout);
+    for (unsigned i = 0; i < ISA_ROW_COUNT; i++) {
+        const struct isa_row *row = &isa_rows[i];
+        char about[256];
+        if (!row_passes(row, filter))
+            continue;
+        bool exists = !(row->attributes & ISA_UNIMPLEMENTED);
+        report_line(report, row, about, sizeof(about));
+        bool states = about[0] >= '1' && about[0] <= '9';
+        printf("%-16s %-32s %-24s %-16s %s\n", row->mnemonic, row->encoding, row->operands,
+               exists ? "implemented" : "not implemented", states || *about ? about : "not compared");
+        shown++;
+        implemented += exists;
+        compared += states;
+    }
+    fclose(report);
+    printf("%u rows, %u implemented, %u compared with a processor\n", shown, implemented, compared);
+    return STATUS_OK;
+}
+
 static bool feature_exists(const char *name)
 {
     for (unsigned i = 0; i < ISA_FEATURE_COUNT; i++)
@@ -180,6 +237,8 @@ int cmd_isa(int argc, char **argv)
         fprintf(stderr, "sim isa: the table has no mnemonic '%s'\n", filter.mnemonic);
         return STATUS_USAGE;
     }
+    if (filter.coverage)
+        return print_coverage(&filter);
     print_table(&filter);
     return STATUS_OK;
 }

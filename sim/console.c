@@ -77,7 +77,6 @@ static void set_raw_mode(void)
         registered = atexit(restore_terminal) == 0;
     mode = saved_mode;
     cfmakeraw(&mode);
-    mode.c_oflag |= OPOST; /* sim's own lines end in \n; the guest's \r\n passes unchanged */
     mode_is_raw = 1;
     tcsetattr(STDIN_FILENO, TCSANOW, &mode);
 }

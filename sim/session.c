@@ -223,7 +223,7 @@ static uint64_t session_wait(struct session *session, uint64_t now)
     console_flush(console);
     while (console->input_open && !console->queue_count && !console->quit && !console_signal())
         console_poll(console, WAIT_STEP_NS);
-    if (!console_can_bring(console))
+    if (!console_can_bring(console) && !console_signal())
         session_end(session, LOG_NEVER_WAKES, 0);
     uint64_t waited = host_ns() - started;
     return now + (waited ? waited : 1);

@@ -22,16 +22,22 @@ TITLE = """# Rows of cpu/isa.def that no test executes yet: mnemonic | encoding 
 # tests/coverage_test.py compares; with --rebase it writes this file. It must get empty.
 """
 
-# What unit tests run row by row. Keep in step with row_is_tested() in test_simd.c and is_control() in test_x87.c.
+# What unit tests run row by row. Keep in step with row_is_tested() in test_simd.c and test_simd_vex.c and is_control() in test_x87.c.
 SIMD_CLASSES = {"mmx", "sse", "sse-aligned", "sse-mmx"}
 SIMD_FEATURES = {"mmx", "sse", "sse2", "sse3", "ssse3", "sse4.1", "sse4.2"}
+SIMD_FEATURES |= {"aes", "pclmulqdq", "sha", "gfni"}  # test_extensions.c, by bytes
 SIMD_LEFT_OUT = {"maskmovq"}  # LDMXCSR, STMXCSR and MASKMOVDQU have tests of their own there
+VEX_CLASSES = {"avx", "avx-aligned", "avx512", "avx512-aligned", "opmask"}
+VEX_FEATURES = {"avx", "avx2", "fma", "f16c", "avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vnni"}  # others: hosts lack them
+VEX_LEFT_OUT = r"ldmxcsr|stmxcsr|vmaskmovdqu|.*rcp|.*rsqrt"
 X87_LEFT_OUT = {"FLDENV", "FNSTENV", "FLDCW", "FRSTOR", "FNSAVE"}
 
 
 def executed_generically(kind, feature, handler, row):
     if kind in SIMD_CLASSES:
         return feature in SIMD_FEATURES and handler not in SIMD_LEFT_OUT
+    if kind in VEX_CLASSES:
+        return feature in VEX_FEATURES and not re.match(VEX_LEFT_OUT, handler)
     mnemonic, encoding = row.split(" | ")[:2]
     return kind == "x87" and re.match(r"D[89A-F]\b", encoding) and mnemonic not in X87_LEFT_OUT
 

@@ -143,7 +143,12 @@ int main(int argc, char **argv)
                                            [ISA_CLASS_MMX] = "mmx",
                                            [ISA_CLASS_SSE] = "sse",
                                            [ISA_CLASS_SSE_ALIGNED] = "sse-aligned",
-                                           [ISA_CLASS_SSE_MMX] = "sse-mmx" };
+                                           [ISA_CLASS_SSE_MMX] = "sse-mmx",
+                                           [ISA_CLASS_AVX] = "avx",
+                                           [ISA_CLASS_AVX_ALIGNED] = "avx-aligned",
+                                           [ISA_CLASS_AVX512] = "avx512",
+                                           [ISA_CLASS_AVX512_ALIGNED] = "avx512-aligned",
+                                           [ISA_CLASS_OPMASK] = "opmask" };
     int worst = 0;
     for (int i = 1; i < argc; i++) {
         int status = cover(argv[i]);

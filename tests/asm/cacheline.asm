@@ -69,6 +69,14 @@ main:
     a32 movdir64b edx, [data + 0x5001]
     CHECK8 [data + 0x603F], 64
     FAULTS 6, 0, {db 0x66, 0x0F, 0x38, 0xF8, 0xC0}
+    ; 16-bit addresses
+    mov byte [0x8000], 99
+    TO_COMPAT
+    mov edx, 0x12348040
+    mov esi, 0x8000
+    db 0x67, 0x66, 0x0F, 0x38, 0xF8, 0x14 ; MOVDIR64B DX, [SI]
+    CHECK8 [0x8040], 99
+    TO_64
     PASS
 
 align 4096

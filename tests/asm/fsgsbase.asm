@@ -60,7 +60,13 @@ main:
     CHECK_IF c
     FAULTS 6, 0, {db 0xF0, 0xF3, 0x0F, 0xAE, 0xC0}
 
+    mov ecx, 0xC0000103
+    mov eax, 0x12345678
+    xor edx, edx
+    wrmsr
     TO_COMPAT
+    rdpid edx
+    CHECK edx, 0x12345678
     FAULTS 6, 0, {db 0xF3, 0x0F, 0xAE, 0xC0}
     FAULTS 6, 0, {db 0xF3, 0x0F, 0xAE, 0xD9}
     TO_64

@@ -228,8 +228,8 @@ static const struct golden {
     { 64, "0f0b", "ud2" },
     { 64, "0f04", NULL },
     { 64, "f0", NULL },
-    { 64, "c4e17858c1", NULL },
-    { 32, "c5f858c1", NULL },
+    { 64, "c4e17858c1", "vaddps xmm0, xmm0, xmm1" },
+    { 32, "c5f858c1", "vaddps xmm0, xmm0, xmm1" },
 };
 
 static void goldens_hold(void **state)

@@ -294,7 +294,7 @@ static bool host_has(const char *feature)
 static bool row_is_tested(const struct isa_row *row)
 {
     static const char *const excluded[] = { "-", "ldmxcsr", "stmxcsr", "vmaskmovdqu" };
-    if (row->isa_class < ISA_CLASS_AVX || !host_has(row->feature_name) || row->attributes & ISA_VSIB)
+    if (row->isa_class < ISA_CLASS_AVX || !host_has(row->feature_name))
         return false;
     for (unsigned i = 0; i < COUNT(excluded); i++) {
         if (!strcmp(row->handler_name, excluded[i]))
@@ -351,12 +351,24 @@ static void encode(const struct isa_row *row, bool memory, unsigned length, uint
     unsigned rm = memory ? RDI : pick_register(row, FROM_MODRM_RM, evex, r >> 8 & 0xFF);
     unsigned vvvv = row_has(row, FROM_VVVV) ? pick_register(row, FROM_VVVV, evex, r >> 16 & 0xFF) : 0;
     unsigned pp = (unsigned)__builtin_ctz(e->prefixes), w = pick(e->w, r >> 24 & 0xFF);
+    bool vsib = row->attributes & ISA_VSIB;
+    unsigned index = 0;
+    if (vsib) { /* all different; register 2 or 18 has small numbers */
+        reg = evex && r & 1 ? 16 : 0;
+        vvvv = 1;
+        rm = 4;
+        index = evex && r & 2 ? 18 : 2;
+        if (evex)
+            vvvv = index & 16;
+    }
     bool displaced = memory && r >> 32 & 1 && row->isa_class != ISA_CLASS_AVX_ALIGNED;
     uint8_t *at = code_page;
     if (evex) {
         unsigned mask = 0, b = 0, z = 0;
         if (row->attributes & ISA_MASKED && s & 3)
             mask = s >> 2 & 7;
+        if (vsib && !mask)
+            mask = 1;
         if (mask && row->attributes & ISA_ZEROED && !(memory && row->operand[0].source == FROM_MODRM_RM))
             z = s >> 5 & 1;
         if (row->attributes & (memory ? ISA_BROADCAST : ISA_ROUNDING | ISA_SAE) && (memory || e->vector_lengths & 4))
@@ -377,6 +389,8 @@ static void encode(const struct isa_row *row, bool memory, unsigned length, uint
     *at++ = e->opcode;
     if (e->has_modrm)
         *at++ = (uint8_t)((memory ? displaced ? 0x40 : 0 : 0xC0) | (reg & 7) << 3 | (rm & 7));
+    if (vsib)
+        *at++ = (uint8_t)((r >> 48 & 3) << 6 | (index & 7) << 3 | RDI);
     if (displaced)
         *at++ = 1;
     if (row_has(row, FROM_IMMEDIATE))
@@ -454,6 +468,24 @@ static struct machine_state random_state(uint64_t *seed, unsigned style, uint32_
     return state;
 }
 
+/* Registers 2 and 18: lanes of 32 or 64 bits from -16 to 15, which stay in the memory that is looked at. */
+static void small_indexes(struct machine_state *state, const struct isa_row *row, uint64_t *seed)
+{
+    bool wide = row->accepts.opcode & 1; /* VPGATHERQD, VGATHERQPS, ... have odd opcodes */
+    for (unsigned i = 0; i < 8; i++) {
+        uint64_t r = next_random(seed);
+        for (unsigned v = 2; v < VECTORS; v += 4) {
+            int low = (int)(r >> v & 31) - 16, high = (int)(r >> (v + 16) & 31) - 16;
+            if (wide) {
+                state->zmm[v].i64[i] = low;
+            } else {
+                state->zmm[v].i32[2 * i] = low;
+                state->zmm[v].i32[2 * i + 1] = high;
+            }
+        }
+    }
+}
+
 enum masking { ALL_MASKED, SOME_UNMASKED };
 
 /* All rows, `rounds` states for each length and operand form. */
@@ -494,6 +526,8 @@ static void compare_rows(enum masking masking, unsigned rounds)
                 encode(row, memory, length, &seed);
                 struct machine_state start =
                     random_state(&seed, round % STYLES, masks | rare | ((uint32_t)(r >> 20) & MXCSR_RC), data);
+                if (row->attributes & ISA_VSIB)
+                    small_indexes(&start, row, &seed);
                 row_failures += !compare(&guest, row, &start, data, round & 1);
             }
         }
