@@ -215,8 +215,9 @@ static bool read_opcode(struct decoder *d, uint8_t *opcode)
         if (!(*opcode == 0x62 ? read_evex(d, opcode) : read_vex(d, *opcode, opcode)))
             return false;
         if (d->mode_bits != 64) {
+            if (d->vvvv & 16) /* EVEX.V' has no meaning there and must be 1 (SDM vol. 2A, 2.7.11) */
+                return undefined(d);
             d->rex &= REX_W;
-            d->vvvv &= 7;
             d->reg_high = 0;
         }
         return true;
@@ -278,6 +279,15 @@ static const struct isa_row *find_row(const struct decoder *d, const struct isa_
         return row;
     }
     return NULL;
+}
+
+/* True if an operand is a 64-bit general register (or memory in its place). */
+static bool has_wide_register(const struct isa_row *row)
+{
+    for (unsigned i = 0; i < row->operand_count; i++)
+        if (row->operand[i].cls == CLASS_GPR && row->operand[i].size == SIZE_Q)
+            return true;
+    return false;
 }
 
 /* The operand size as the row wants it. */
@@ -603,9 +613,12 @@ static bool check_vector_fields(struct decoder *d, const struct isa_row *row, co
 {
     if (d->evex && !evex_is_valid(d, row, features))
         return undefined(d);
-    for (unsigned i = 0; i < row->operand_count; i++)
-        if (row->operand[i].source == FROM_VVVV)
+    for (unsigned i = 0; i < row->operand_count; i++) {
+        if (row->operand[i].source == FROM_VVVV) {
+            d->vvvv &= d->mode_bits == 64 ? 31 : 7; /* eight registers; where there is none each bit counts */
             return true;
+        }
+    }
     return (row->attributes & ISA_VSIB ? d->vvvv & 15 : d->vvvv) == 0 || undefined(d);
 }
 
@@ -660,6 +673,11 @@ static bool decode_insn(struct decoder *d, const uint64_t *features, struct insn
         d->rm = modrm & 7;
     }
     insn->row = find_row(d, slot, features);
+    if (insn->row && d->map >= ISA_MAP_VEX_0F && d->mode_bits != 64 && has_wide_register(insn->row)) {
+        /* VEX.W and EVEX.W are ignored there: VMOVQ is VMOVD (SDM vol. 2, footnotes of VMOVQ, VPINSRQ, VCVTSI2SD) */
+        d->rex &= (uint8_t)~REX_W;
+        insn->row = find_row(d, slot, features);
+    }
     if (!insn->row)
         return undefined(d);
     apply_defaults(d, insn->row);

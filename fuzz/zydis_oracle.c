@@ -47,7 +47,8 @@ static const struct exception {
     { ONLY_ZYDIS, "HRESET", NULL },
     { ONLY_ZYDIS, "KEYLOCKER", NULL },
     { ONLY_ZYDIS, "KEYLOCKER_WIDE", NULL },
-    { ONLY_ZYDIS, "KNCE", NULL }, /* MVEX: 62 with bit 2 of its third byte clear, Knights Corner only */
+    { ONLY_ZYDIS, "KNC", NULL }, /* MVEX: 62 with bit 2 of its third byte clear, Knights Corner only */
+    { ONLY_ZYDIS, "KNCE", NULL },
     { ONLY_ZYDIS, "KNCJKBR", NULL },
     { ONLY_ZYDIS, "KNCMASK", NULL },
     { ONLY_ZYDIS, "KNCSCALAR", NULL },
