@@ -36,11 +36,11 @@ static const struct op *fetch_some(struct cpu *cpu, const struct op *op, unsigne
         LOAD_BYTES(bytes, out, linear);
         return op;
     }
-    unsigned first = first_active(active, element);
-    PROBE(linear + first, behind_active(active, element) - first, ACCESS_READ);
+    for (uint64_t left = active; left; left &= left - 1)
+        PROBE(linear + first_active(left, element), element, operand_access(op, ACCESS_READ | ACCESS_LANE));
     for (uint64_t left = active; left; left &= left - 1) {
         unsigned at = first_active(left, element);
-        LOAD_BYTES(element, out->u8 + at, linear + at);
+        LOAD_LANE(element, out->u8 + at, linear + at);
     }
     return op;
 }
@@ -78,11 +78,11 @@ const struct op *simd_store(struct cpu *cpu, const struct op *op, unsigned eleme
         STORE_BYTES(bytes, linear, from);
         return op;
     }
-    unsigned first = first_active(active, element);
-    PROBE_WRITE(linear + first, behind_active(active, element) - first);
+    for (uint64_t left = active; left; left &= left - 1)
+        PROBE(linear + first_active(left, element), element, operand_access(op, ACCESS_WRITE | ACCESS_LANE));
     for (uint64_t left = active; left; left &= left - 1) {
         unsigned at = first_active(left, element);
-        STORE_BYTES(element, linear + at, from->u8 + at);
+        STORE_LANE(element, linear + at, from->u8 + at);
     }
     return op;
 }

@@ -79,6 +79,21 @@ static inline void vector_write(struct cpu *cpu, unsigned number, const union ve
             PROBE((linear), (bytes), ACCESS_WRITE);                                                                    \
     } while (0)
 
+/* A lane in memory. */
+#define LOAD_LANE(bytes, buffer, linear)                                                                               \
+    do {                                                                                                               \
+        op = mem_load_bytes_slow(cpu, op, (linear), (bytes), operand_access(op, ACCESS_READ | ACCESS_LANE), (buffer)); \
+        if (unlikely(!op))                                                                                             \
+            return NULL;                                                                                               \
+    } while (0)
+#define STORE_LANE(bytes, linear, buffer)                                                                              \
+    do {                                                                                                               \
+        op = mem_store_bytes_slow(cpu, op, (linear), (bytes), operand_access(op, ACCESS_WRITE | ACCESS_LANE),          \
+                                  (buffer));                                                                           \
+        if (unlikely(!op))                                                                                             \
+            return NULL;                                                                                               \
+    } while (0)
+
 /* `b`: x.src2 or `size` bytes of memory. */
 #define SOURCE_VECTOR(size)                                                                                            \
     union vector_register memory_;                                                                                     \
