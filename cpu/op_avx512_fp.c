@@ -261,9 +261,7 @@ static uint64_t range(struct fp_context *context, const struct parameters *p, ui
     uint64_t x_sign;
     if (is_nan(p, x) || is_nan(p, y)) {
         x_sign = x & p->sign;
-        if (is_nan(p, x) && is_nan(p, y))
-            return x;
-        result = is_nan(p, x) ? y : x;
+        result = is_nan(p, x) && !is_nan(p, y) ? y : x;
         result = flushed(context, p, result, false); /* no DE beside a NaN */
     } else {
         x = flushed(context, p, x, true);

@@ -31,18 +31,20 @@ static inline bool lane_address(struct cpu *cpu, const struct op *op, int64_t in
         const union vector_register indexes = cpu->zmm[op->index];                                                     \
         union vector_register *r = &cpu->zmm[op->dst], *mask = &cpu->zmm[op->src];                                     \
         const unsigned lanes = GATHER_LANES(index_bytes, lane), bytes = lanes * (data_bytes);                          \
-        for (unsigned i = 0; i < lanes; i++) /* seen by the handler of a fault */                                      \
-            mask->lane[i] = mask->lane[i] >> (8 * (data_bytes) - 1) ? (__typeof__(mask->lane[0]))UINT64_MAX : 0;       \
-        memset(mask->u8 + bytes, 0, 64 - bytes);                                                                       \
+        for (unsigned i = 0; i < OP_VECTOR(op) / ELEMENT(lane); i++)                                                   \
+            mask->lane[i] = (__typeof__(mask->lane[0]))(mask->lane[i] >> (8 * (data_bytes) - 1) ? UINT64_MAX : 0);     \
+        memset(mask->u8 + OP_VECTOR(op), 0, 64 - OP_VECTOR(op));                                                       \
         for (unsigned i = 0; i < lanes; i++) {                                                                         \
-            if (mask->lane[i]) {                                                                                       \
-                uint64_t linear;                                                                                       \
-                __typeof__(r->lane[0]) value;                                                                          \
-                if (!lane_address(cpu, op, LANE_INDEX(&indexes, index_bytes, i), (data_bytes), ACCESS_READ, &linear))  \
-                    FAULT_PENDING;                                                                                     \
-                LOAD_LANE((data_bytes), &value, linear);                                                               \
-                r->lane[i] = value;                                                                                    \
-            }                                                                                                          \
+            uint64_t linear;                                                                                           \
+            __typeof__(r->lane[0]) value;                                                                              \
+            if (!mask->lane[i])                                                                                        \
+                continue;                                                                                              \
+            if (!lane_address(cpu, op, LANE_INDEX(&indexes, index_bytes, i), (data_bytes), ACCESS_READ, &linear))      \
+                FAULT_PENDING;                                                                                         \
+            LOAD_LANE((data_bytes), &value, linear);                                                                   \
+            r->lane[i] = value;                                                                                        \
+            memset(r->u8 + OP_VECTOR(op), 0,                                                                           \
+                   64 - OP_VECTOR(op)); /* with the first lane, seen if a later one faults */                          \
             mask->lane[i] = 0;                                                                                         \
         }                                                                                                              \
         memset(r->u8 + bytes, 0, 64 - bytes);                                                                          \
@@ -71,6 +73,8 @@ GATHER(8, 8, u64)
                 FAULT_PENDING;                                                                                         \
             LOAD_LANE((data_bytes), &value, linear);                                                                   \
             r->lane[i] = value;                                                                                        \
+            memset(r->u8 + OP_VECTOR(op), 0,                                                                           \
+                   64 - OP_VECTOR(op)); /* with the first lane, seen if a later one faults */                          \
             *mask &= ~(1ull << i);                                                                                     \
         }                                                                                                              \
         memset(r->u8 + bytes, 0, 64 - bytes);                                                                          \

@@ -106,7 +106,7 @@ BODY bool simd_cvtps2ph(FP_ARGUMENTS)
         struct fp_number number = f32_unpack(&context, b->u32[i]);
         /* With underflow unmasked PE still is that of the denormal result. */
         struct fp_context masked = context;
-        masked.unmasked = 0;
+        masked.unmasked &= (uint8_t)~FP_UE;
         r->u16[i] = f16_pack(fp_convert(&masked, &fp_f16, number));
         fp_convert(&context, &fp_f16, number);
         context.flags |= masked.flags;
@@ -123,7 +123,7 @@ HANDLER(vcvtps2ph)
         LINEAR(linear, behind, ACCESS_WRITE);
         PROBE_WRITE(linear + first, behind - first);
     }
-    simd_put_ones(&b, 4, bytes, active);
+    simd_put_fours(&b, 4, bytes, active);
     struct simd_rounding rounding = simd_rounding_begin(cpu, op, true);
     bool done = simd_cvtps2ph(cpu, &r, &b, &b, bytes, op->x.imm8);
     simd_rounding_end(cpu, rounding);

@@ -113,9 +113,14 @@ static inline bool predicate_holds(enum fp_relation relation, unsigned predicate
         HOST_PREDICATE(6, "nle", letter)                                                                               \
         HOST_PREDICATE(7, "ord", letter)                                                                               \
     }
+/* SSE has the first eight; soft_vcmp_f32 does all 32. */
 #define COMPARE(format, lane, letter)                                                                                  \
-    FP_SOFT(cmp_##format, lane, lane, bytes / sizeof(r->lane[0]),                                                      \
-            predicate_holds(format##_compare(&context, x, y, predicate_signals(imm & 7)), imm & 7) ? UINT64_MAX : 0)           \
+    FP_SOFT(vcmp_##format, lane, lane, bytes / sizeof(r->lane[0]),                                                     \
+            predicate_holds(format##_compare(&context, x, y, predicate_signals(imm)), imm) ? UINT64_MAX : 0)           \
+    static inline bool soft_cmp_##format(FP_ARGUMENTS)                                                                 \
+    {                                                                                                                  \
+        return soft_vcmp_##format(cpu, r, a, b, bytes, imm & 7);                                                       \
+    }                                                                                                                  \
     FP_HOST(cmp_##format, HOST_COMPARE(letter))
 COMPARE(f32, u32, "s")
 COMPARE(f64, u64, "d")
@@ -140,7 +145,7 @@ FP(cmpsd, cmp8_f64, 8)
         imm &= 31;                                                                                                     \
         if (likely(imm < 8))                                                                                           \
             return simd_cmp_##format(cpu, r, a, b, bytes, imm);                                                        \
-        return soft_cmp_##format(cpu, r, a, b, bytes, imm);                                                            \
+        return soft_vcmp_##format(cpu, r, a, b, bytes, imm);                                                           \
     }
 COMPARE_32(f32)
 COMPARE_32(f64)

@@ -113,7 +113,7 @@ void simd_write_masked(struct cpu *cpu, const struct op *op, const union vector_
     memset(to->u8 + bytes, 0, 64 - bytes);
 }
 
-void simd_put_ones(union vector_register *v, unsigned element, unsigned bytes, uint64_t active)
+void simd_put_fours(union vector_register *v, unsigned element, unsigned bytes, uint64_t active)
 {
     if ((active & lanes_of(bytes, element)) == lanes_of(bytes, element))
         return;
@@ -121,11 +121,11 @@ void simd_put_ones(union vector_register *v, unsigned element, unsigned bytes, u
         if (active >> i & 1)
             continue;
         if (element == 8)
-            v->u64[i] = 0x3FF0000000000000;
+            v->u64[i] = 0x4010000000000000;
         else if (element == 4)
-            v->u32[i] = 0x3F800000;
+            v->u32[i] = 0x40800000;
         else
-            v->u16[i] = 0x3C00;
+            v->u16[i] = 0x4400;
     }
 }
 

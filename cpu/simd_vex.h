@@ -11,7 +11,7 @@
  * read whole (exception class E4NF) EVEX_MASK(name, ...)    comparisons: the result's signs go to an opmask register
  *
  * The FP_ forms are the same for bodies that raise floating-point exceptions. Lanes that are masked off raise none:
- * they are computed on ones, on which every operation is exact.
+ * they are computed on fours, on which every operation is exact.
  */
 #ifndef CPU_SIMD_VEX_H
 #define CPU_SIMD_VEX_H
@@ -43,8 +43,8 @@ const struct op *simd_store(struct cpu *cpu, const struct op *op, unsigned eleme
 /* The active elements to the first operand; the others stay or become zero, as the op says. */
 void simd_write_masked(struct cpu *cpu, const struct op *op, const union vector_register *r, unsigned element,
                        unsigned bytes, uint64_t active);
-/* 1.0 into the elements (2, 4, 8 bytes) that are not active. */
-void simd_put_ones(union vector_register *v, unsigned element, unsigned bytes, uint64_t active);
+/* 4.0 into the elements (2, 4, 8 bytes) that are not active. */
+void simd_put_fours(union vector_register *v, unsigned element, unsigned bytes, uint64_t active);
 /* The top bits of the elements. */
 uint64_t simd_signs(const union vector_register *v, unsigned element, unsigned bytes);
 
@@ -303,10 +303,10 @@ static inline void vector_write(struct cpu *cpu, unsigned number, const union ve
     if (unlikely(!op))                                                                                                 \
         return NULL;                                                                                                   \
     a = cpu->zmm[op->src];                                                                                             \
-    simd_put_ones(&a, ELEMENT(from), in, active);                                                                      \
-    simd_put_ones(&b, ELEMENT(from), in, active);                                                                      \
+    simd_put_fours(&a, ELEMENT(from), in, active);                                                                     \
+    simd_put_fours(&b, ELEMENT(from), in, active);                                                                     \
     if (sizeof(#start) > 1)                                                                                            \
-        simd_put_ones(&r, ELEMENT(to), out, active);                                                                   \
+        simd_put_fours(&r, ELEMENT(to), out, active);                                                                  \
     struct simd_rounding rounding_ = simd_rounding_begin(cpu, op, (sae_only));                                         \
     bool done_ = simd_##body(cpu, &r, &a, &b, bytes, op->x.imm8);                                                      \
     simd_rounding_end(cpu, rounding_);                                                                                 \

@@ -1,7 +1,7 @@
 /*
  * A target as a plain program: replays files, and can mutate them by itself where AFL++ is not at hand.
  *
- *   TARGET-run [--mutate N] [--seed S] [FILE|DIRECTORY]...
+ *   TARGET-run [--canary] [--mutate N] [--seed S] [FILE|DIRECTORY]...
  *
  * --mutate N then runs N inputs made from those files (or from nothing) by a small deterministic mutator; equal seeds
  * give equal inputs. A finding ends the program by a signal; the input that caused it is in the file
@@ -37,6 +37,7 @@ struct corpus {
 /* What runs now, for the signal handler. */
 static struct input current;
 static char finding_path[256];
+static bool is_canary;
 
 /* Sanitizers end by SIGABRT, so that the handler below keeps the input. */
 const char *__asan_default_options(void);
@@ -59,6 +60,8 @@ static void on_signal(int number)
         _exit(1);
     if (fd >= 0 && write(fd, current.bytes, current.size) == (ssize_t)current.size)
         close(fd);
+    if (is_canary)
+        _exit(0);
     signal(number, SIG_DFL);
     raise(number);
 }
@@ -201,9 +204,13 @@ int main(int argc, char **argv)
     catch_signals();
     clock_gettime(CLOCK_MONOTONIC, &start);
     for (int i = 1; i < argc && ok; i++) {
+        if (!strcmp(argv[i], "--canary")) {
+            is_canary = true;
+            continue;
+        }
         uint64_t *number = !strcmp(argv[i], "--mutate") ? &mutations : !strcmp(argv[i], "--seed") ? &seed : NULL;
         if (number ? !parse_number(argv[i + 1], number) : argv[i][0] == '-') {
-            fprintf(stderr, "usage: %s [--mutate N] [--seed S] [FILE|DIRECTORY]...\n", name);
+            fprintf(stderr, "usage: %s [--canary] [--mutate N] [--seed S] [FILE|DIRECTORY]...\n", name);
             return 2;
         }
         if (number)
@@ -223,5 +230,5 @@ int main(int argc, char **argv)
     double seconds = (double)(end.tv_sec - start.tv_sec) + (double)(end.tv_nsec - start.tv_nsec) / 1e9;
     printf("%s: %zu files, %" PRIu64 " mutations (seed %" PRIu64 "), %.0f inputs/s\n", name, corpus.count, mutations,
            seed, seconds > 0 ? (double)(corpus.count + mutations) / seconds : 0);
-    return ok ? 0 : 2;
+    return !ok ? 2 : is_canary ? 1 : 0;
 }

@@ -433,10 +433,10 @@ main:
     TOP_IS 0x3FFF, 0x8000000000000000
     TOP_IS 0, 0
     ; an argument out of range: C2, nothing changed
-    mov dword [data], 0x5F000000 ; 2^63
+    mov dword [data], 0x5F800000 ; 2^64
     fld dword [data]
     fsin
     STATUS_IS C2, C2
-    TOP_IS 0x403E, 0x8000000000000000
+    TOP_IS 0x403F, 0x8000000000000000
     PASS
 END
