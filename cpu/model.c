@@ -16,7 +16,8 @@
 
 /* Features without instructions of their own, or whose rows exist in every model. */
 #define ROWLESS_FEATURES(F)                                                                                            \
-    F(FPU) F(APIC) F(NX) F(LM) F(X2APIC) F(TSCDEADLINE) F(PREFETCHW) F(LAHF) F(SMEP) F(UMIP) F(PCID) F(XGETBV1) F(AVX512VL)
+    F(FPU) F(APIC) F(NX) F(LM) F(X2APIC) F(TSCDEADLINE) F(PREFETCHW) F(LAHF) F(SMEP) F(UMIP) F(PCID) F(XGETBV1)  \
+    F(AVX512VL)
 
 #define V1_FEATURES(F)                                                                                                 \
     F(FPU) F(TSC) F(MSR) F(CX8) F(APIC) F(SEP) F(CMOV) F(CLFLUSH) F(MMX) F(FXSR) F(SSE) F(SSE2) F(SYSCALL) F(NX) F(LM) \
