@@ -31,20 +31,24 @@ static inline bool lane_address(struct cpu *cpu, const struct op *op, int64_t in
         const union vector_register indexes = cpu->zmm[op->index];                                                     \
         union vector_register *r = &cpu->zmm[op->dst], *mask = &cpu->zmm[op->src];                                     \
         const unsigned lanes = GATHER_LANES(index_bytes, lane), bytes = lanes * (data_bytes);                          \
-        for (unsigned i = 0; i < lanes; i++)                                                                           \
+        for (unsigned i = 0; i < OP_VECTOR(op) / ELEMENT(lane); i++)                                                   \
             mask->lane[i] = (__typeof__(mask->lane[0]))(mask->lane[i] >> (8 * (data_bytes) - 1) ? UINT64_MAX : 0);     \
-        memset(mask->u8 + bytes, 0, 64 - bytes);                                                                       \
+        memset(mask->u8 + OP_VECTOR(op), 0, 64 - OP_VECTOR(op));                                                       \
         for (unsigned i = 0; i < lanes; i++) {                                                                         \
-            uint64_t linear, value;                                                                                    \
+            uint64_t linear;                                                                                           \
+            __typeof__(r->lane[0]) value;                                                                              \
             if (!mask->lane[i])                                                                                        \
                 continue;                                                                                              \
             if (!lane_address(cpu, op, LANE_INDEX(&indexes, index_bytes, i), (data_bytes), ACCESS_READ, &linear))      \
                 FAULT_PENDING;                                                                                         \
-            LOAD(8 * (data_bytes), value, linear);                                                                     \
-            r->lane[i] = (__typeof__(r->lane[0]))value;                                                                \
+            LOAD_LANE((data_bytes), &value, linear);                                                                   \
+            r->lane[i] = value;                                                                                        \
+            memset(r->u8 + OP_VECTOR(op), 0,                                                                           \
+                   64 - OP_VECTOR(op)); /* with the first lane, seen if a later one faults */                          \
             mask->lane[i] = 0;                                                                                         \
         }                                                                                                              \
         memset(r->u8 + bytes, 0, 64 - bytes);                                                                          \
+        memset(mask->u8, 0, 64);                                                                                       \
         NEXT;                                                                                                          \
     }
 GATHER(4, 4, u32)
@@ -61,13 +65,16 @@ GATHER(8, 8, u64)
         uint64_t *mask = &cpu->opmask[op->x.mask];                                                                     \
         const unsigned lanes = GATHER_LANES(index_bytes, lane), bytes = lanes * (data_bytes);                          \
         for (unsigned i = 0; i < lanes; i++) {                                                                         \
-            uint64_t linear, value;                                                                                    \
+            uint64_t linear;                                                                                           \
+            __typeof__(r->lane[0]) value;                                                                              \
             if (!(*mask >> i & 1))                                                                                     \
                 continue;                                                                                              \
             if (!lane_address(cpu, op, LANE_INDEX(&indexes, index_bytes, i), (data_bytes), ACCESS_READ, &linear))      \
                 FAULT_PENDING;                                                                                         \
-            LOAD(8 * (data_bytes), value, linear);                                                                     \
-            r->lane[i] = (__typeof__(r->lane[0]))value;                                                                \
+            LOAD_LANE((data_bytes), &value, linear);                                                                   \
+            r->lane[i] = value;                                                                                        \
+            memset(r->u8 + OP_VECTOR(op), 0,                                                                           \
+                   64 - OP_VECTOR(op)); /* with the first lane, seen if a later one faults */                          \
             *mask &= ~(1ull << i);                                                                                     \
         }                                                                                                              \
         memset(r->u8 + bytes, 0, 64 - bytes);                                                                          \
@@ -85,7 +92,7 @@ GATHER(8, 8, u64)
             if (!lane_address(cpu, op, LANE_INDEX(&cpu->zmm[op->index], index_bytes, i), (data_bytes), ACCESS_WRITE,   \
                               &linear))                                                                                \
                 FAULT_PENDING;                                                                                         \
-            STORE(8 * (data_bytes), linear, cpu->zmm[op->x.src2].lane[i]);                                             \
+            STORE_LANE((data_bytes), linear, &cpu->zmm[op->x.src2].lane[i]);                                           \
             *mask &= ~(1ull << i);                                                                                     \
         }                                                                                                              \
         *mask = 0;                                                                                                     \

@@ -78,7 +78,8 @@ const struct op *simd_store(struct cpu *cpu, const struct op *op, unsigned eleme
         STORE_BYTES(bytes, linear, from);
         return op;
     }
-    for (uint64_t left = active; left; left &= left - 1)
+    bool in_reach = tlb_slot(cpu, linear)->write == tlb_tag(linear, bytes);
+    for (uint64_t left = in_reach ? 0 : active; left; left &= left - 1)
         PROBE(linear + first_active(left, element), element, operand_access(op, ACCESS_WRITE | ACCESS_LANE));
     for (uint64_t left = active; left; left &= left - 1) {
         unsigned at = first_active(left, element);

@@ -132,7 +132,7 @@ struct difftest_explanation {
 };
 extern const struct difftest_explanation difftest_explanations[];
 extern const unsigned difftest_explanation_count;
-#define DIFFTEST_EXPLANATIONS_MAX 16u
+#define DIFFTEST_EXPLANATIONS_MAX 32u
 
 /* --- test vectors (difftest_vector.c) --- */
 

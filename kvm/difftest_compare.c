@@ -104,6 +104,10 @@ const struct difftest_explanation difftest_explanations[] = {
       "x87 and FXSAVE images, 80-bit operands and the 64-bit MOVBE are accessed in pieces: which of two faults, which "
       "byte CR2 names, and whether the first piece is written is the processor's choice",
       false, false },
+    { "masked-order", "operands under a mask: which of two faults comes, and which byte CR2 names", false, false },
+    { "vector-alignment", "vector operands of 8 bytes or less: whether alignment is checked", true, false },
+    { "cvtps2ph-order",
+      "VCVTPS2PH converts before it stores: a fault of the store comes after #XM and the flags in MXCSR", true, false },
     { "fip-48", "FIP and FDP loaded from an image: processors keep 48 bits", false, false },
     { "enter-levels", "ENTER that faults after several levels: processors have pushed some of them already", false,
       false },
@@ -170,6 +174,40 @@ static bool forgive_call_push(struct context *c)
         c->sim->data_changed)
         return false;
     c->reference->data_changed = false;
+    return true;
+}
+
+static bool is_vector_row(const struct context *c)
+{
+    return strncmp(c->test->row->encoding, "EVEX", 4) == 0 || strncmp(c->test->row->encoding, "VEX", 3) == 0;
+}
+
+static bool forgive_masked_order(struct context *c)
+{
+    if (!is_vector_row(c) || (c->test->row->encoding[0] != 'E' && !strstr(c->mnemonic, "MASKMOV")) ||
+        !is_access_fault(c->reference->vector) || !is_access_fault(c->sim->vector))
+        return false;
+    c->sim->vector = c->reference->vector;
+    c->sim->error = c->reference->error;
+    c->sim->cr2 = c->reference->cr2;
+    return true;
+}
+
+static bool forgive_vector_alignment(struct context *c)
+{
+    if (!is_vector_row(c) || (c->reference->vector != VEC_AC) == (c->sim->vector != VEC_AC))
+        return false;
+    memcpy(c->sim, c->reference, sizeof(*c->sim));
+    return true;
+}
+
+static bool forgive_cvtps2ph_order(struct context *c)
+{
+    unsigned vector = c->reference->vector;
+    if (strcmp(c->mnemonic, "VCVTPS2PH") != 0 || !is_access_fault(c->sim->vector) ||
+        !(is_access_fault(vector) || vector == VEC_XM))
+        return false;
+    memcpy(c->sim, c->reference, sizeof(*c->sim));
     return true;
 }
 
@@ -297,9 +335,10 @@ static bool forgive_transcendental(struct context *c)
 }
 
 typedef bool forgive_fn(struct context *c);
-static forgive_fn *const forgive[] = { forgive_kernel_present, forgive_pieces,          forgive_fip_48,
-                                       forgive_enter_levels,   forgive_mask_zero,       forgive_call_push,
-                                       forgive_mmx_store,      forgive_movbe_alignment, forgive_approximation,
+static forgive_fn *const forgive[] = { forgive_kernel_present,   forgive_pieces,          forgive_masked_order,
+                                       forgive_vector_alignment, forgive_cvtps2ph_order,  forgive_fip_48,
+                                       forgive_enter_levels,     forgive_mask_zero,       forgive_call_push,
+                                       forgive_mmx_store,        forgive_movbe_alignment, forgive_approximation,
                                        forgive_transcendental };
 
 /* TF is the test's own. */

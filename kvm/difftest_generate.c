@@ -432,6 +432,8 @@ bool difftest_make_insn(struct difftest_random *random, const struct isa_row *ro
         test->step = test->row && (test->row->attributes & ISA_BRANCH || percent(random, 30));
         if (test->row && strncmp(test->row->mnemonic, "POPF", 4) == 0)
             test->step = false; /* it may set TF or clear it: the INT3 comes first or the trap behind it */
+        if (test->row && (strstr(test->row->mnemonic, "GATHER") || strstr(test->row->mnemonic, "SCATTER")))
+            test->step = false; /* a trap may come between two lanes */
         return true;
     }
     return false;
