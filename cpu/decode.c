@@ -465,6 +465,8 @@ static bool set_register(struct decoder *d, struct operand *operand, unsigned nu
     operand->number = (uint8_t)number;
     switch ((enum operand_class)operand->cls) {
     case CLASS_GPR:
+        if (number > 15) /* EVEX.R' */
+            return undefined(d);
         operand->number = operand->bytes == 1 ? byte_register(d, number & 15) : number & 15;
         break;
     case CLASS_SEG: /* 6 and 7 do not exist, and CS cannot be loaded by MOV (SDM vol. 2B, MOV) */

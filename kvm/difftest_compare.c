@@ -231,8 +231,9 @@ static float f32(uint32_t bits)
 
 static bool forgive_approximation(struct context *c)
 {
-    static const char *const names[] = { "RCPPS",  "RCPSS",    "RSQRTPS",  "RSQRTSS", "VRCPPS",
-                                         "VRCPSS", "VRSQRTPS", "VRSQRTSS", NULL };
+    static const char *const names[] = { "RCPPS",      "RCPSS",      "RSQRTPS",  "RSQRTSS",  "VRCPPS",
+                                         "VRCPSS",     "VRSQRTPS",   "VRSQRTSS", "VRCP14PS", "VRCP14SS",
+                                         "VRSQRT14PS", "VRSQRT14SS", NULL };
     if (!mnemonic_is(c, names))
         return false;
     for (unsigned i = 0; i < 32; i++) {
