@@ -316,12 +316,6 @@ CONDITION_NOT(le)
 
 /* --- more than one access --------------------------------------------------------------------------------------- */
 
-/* Access bits of the instruction's memory operand: through SS it counts as one to the stack. */
-static inline unsigned operand_access(const struct op *op, unsigned access)
-{
-    return op->seg == SS ? access | ACCESS_STACK : access;
-}
-
 /* True if an access hits in the TLB: it then cannot fault, sets no bit, and touches no device. */
 static inline bool tlb_reads(const struct cpu *cpu, uint64_t linear, unsigned bytes)
 {

@@ -465,8 +465,6 @@ static bool set_register(struct decoder *d, struct operand *operand, unsigned nu
     operand->number = (uint8_t)number;
     switch ((enum operand_class)operand->cls) {
     case CLASS_GPR:
-        if (number > 15) /* EVEX.R' */
-            return undefined(d);
         operand->number = operand->bytes == 1 ? byte_register(d, number & 15) : number & 15;
         break;
     case CLASS_SEG: /* 6 and 7 do not exist, and CS cannot be loaded by MOV (SDM vol. 2B, MOV) */
@@ -530,6 +528,8 @@ static bool set_operand(struct decoder *d, struct insn *insn, unsigned i, bool *
     case FROM_MODRM_RM:
         return set_rm(d, insn, code, operand);
     case FROM_MODRM_REG:
+        if (d->reg_high && code->cls == CLASS_GPR) /* EVEX.R': there are but 16 of them */
+            return undefined(d);
         return set_register(d, operand, d->reg | (d->rex & REX_R ? 8 : 0) | d->reg_high, i == 0);
     case FROM_VVVV:
         return set_register(d, operand, d->vvvv, false);

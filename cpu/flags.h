@@ -1,25 +1,25 @@
 /*
  * Lazy status flags.
  *
- * An arithmetic op stores two words: `flag_result`, the result sign-extended to 64 bits, and `flag_carries`, from which every
- * status flag follows without knowing the op or its width:
+ * An arithmetic op stores two words: `flag_result`, the result sign-extended to 64 bits, and `flag_carries`, from which
+ * every status flag follows without knowing the op or its width:
  *
  *   ZF = result == 0                          SF = (result < 0) ^ carries[0]
  *   CF = carries[63]                          OF = carries[63] ^ carries[62]
  *   AF = carries[3]                           PF = even parity of (result[7:0] ^ carries[15:8])
  *
- * After an addition `carries` is the vector of carries out of each bit, moved up so that the top one is bit 63; bits 0 and
- * 15:8 exist so that any combination of flags can be expressed (POPF, SAHF). RFLAGS in `cpu->rflags` keeps the rest, and
- * the status flags only after flags_fold().
+ * After an addition `carries` is the vector of carries out of each bit, moved up so that the top one is bit 63; bits 0
+ * and 15:8 exist so that any combination of flags can be expressed (POPF, SAHF). RFLAGS in `cpu->rflags` keeps the
+ * rest, and the status flags only after flags_fold().
  */
 #ifndef CPU_FLAGS_H
 #define CPU_FLAGS_H
 
 #include "cpu/cpu.h"
 
-#define CARRIES_CF (1ull << 63)
-#define CARRIES_PO (1ull << 62) /* carry into the top bit: OF = CF ^ this */
-#define CARRIES_AF (1ull << 3)
+#define CARRIES_CF   (1ull << 63)
+#define CARRIES_PO   (1ull << 62) /* carry into the top bit: OF = CF ^ this */
+#define CARRIES_AF   (1ull << 3)
 #define CARRIES_KEPT (CARRIES_CF | CARRIES_PO | CARRIES_AF)
 
 /* Sign-extends the low w bits. w is 8, 16, 32 or 64, in general a constant. */
@@ -94,8 +94,8 @@ static inline void flags_set_status(struct cpu *cpu, uint64_t rflags)
     uint64_t zf = (rflags & FLAG_ZF) != 0, pf = (rflags & FLAG_PF) != 0;
     /* result 0 has even parity, 1 has odd: carries[8] makes up the difference, carries[0] the sign */
     cpu->flag_result = !zf;
-    cpu->flag_carries = cf << 63 | (cf ^ of) << 62 | ((rflags & FLAG_AF) ? CARRIES_AF : 0) | sf |
-                        (uint64_t)(zf ? !pf : pf) << 8;
+    cpu->flag_carries =
+        cf << 63 | (cf ^ of) << 62 | ((rflags & FLAG_AF) ? CARRIES_AF : 0) | sf | (uint64_t)(zf ? !pf : pf) << 8;
 }
 
 /* RFLAGS as PUSHF and the outside see it. */

@@ -7,8 +7,8 @@
 #include "cpu/op.h"
 
 /*
- * The handler of CMP (or TEST) of this shape and width (index 0..3) with a conditional jump (condition: low four bits of its
- * opcode), or NULL if there is none.
+ * The handler of CMP (or TEST) of this shape and width (index 0..3) with a conditional jump (condition: low four bits
+ * of its opcode), or NULL if there is none.
  */
 op_fn *fused_handler(bool test, enum shape shape, unsigned width, unsigned condition);
 

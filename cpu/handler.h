@@ -12,12 +12,14 @@
  *   BRANCH_INDIRECT           the same for a target known only at run time
  *   LEAVE                     done, gpr[GPR_RIP] is set, and the engine must look at mode or events
  *
- * A row with the attribute `ends` simply uses NEXT: lowering puts an op behind it that leaves to the engine. So a handler of such
- * a row may change modes, CRs, segments (it calls cpu_update_mode()). A row with the attribute `branch` ends in one of the last three.
+ * A row with the attribute `ends` simply uses NEXT: lowering puts an op behind it that leaves to the engine. So a
+ * handler of such a row may change modes, CRs, segments (it calls cpu_update_mode()). A row with the attribute `branch`
+ * ends in one of the last three.
  *
- * LOAD, STORE and their kin may leave by themselves on a fault. All accesses of an instruction must be translated before
- * the first store or device read: an instruction with more than one access calls PROBE first. A handler changes no state
- * before its last access that can fault. After a LOAD or STORE `op` may point to a copy of the op; use it as before.
+ * LOAD, STORE and their kin may leave by themselves on a fault. All accesses of an instruction must be translated
+ * before the first store or device read: an instruction with more than one access calls PROBE first. A handler changes
+ * no state before its last access that can fault. After a LOAD or STORE `op` may point to a copy of the op; use it as
+ * before.
  */
 #ifndef CPU_HANDLER_H
 #define CPU_HANDLER_H
@@ -36,7 +38,8 @@
     const struct op *OP_CALL op_##name(__attribute__((unused)) struct cpu *cpu,                                        \
                                        __attribute__((unused)) const struct op *op)
 
-/* Names the handlers of a row whose handler column says `name`. HANDLER is for a row with one handler for everything. */
+/* Names the handlers of a row whose handler column says `name`. HANDLER is for a row with one handler for everything.
+ */
 #define HANDLERS(name) const struct handlers handlers_##name
 #define HANDLER(name)                                                                                                  \
     static OP(name);                                                                                                   \
@@ -85,7 +88,10 @@ typedef uint64_t __attribute__((may_alias)) alias_u64;
 static inline uint64_t gpr_read(const struct cpu *cpu, unsigned offset, unsigned w)
 {
     const char *at = (const char *)cpu->gpr + offset;
-    return w == 8 ? *(const alias_u8 *)at : w == 16 ? *(const alias_u16 *)at : w == 32 ? *(const alias_u32 *)at : *(const alias_u64 *)at;
+    return w == 8    ? *(const alias_u8 *)at
+           : w == 16 ? *(const alias_u16 *)at
+           : w == 32 ? *(const alias_u32 *)at
+                     : *(const alias_u64 *)at;
 }
 /* Writes w bits; 32 bits clear the upper half (SDM vol. 1, 3.4.1.1). */
 static inline void gpr_write(struct cpu *cpu, unsigned offset, unsigned w, uint64_t value)
@@ -110,15 +116,15 @@ static inline void gpr_write(struct cpu *cpu, unsigned offset, unsigned w, uint6
     (REG(64, op->base) + (REG(64, op->index) << op->scale) + (uint64_t)(int64_t)op->disp + cpu->segment_base[op->seg])
 
 /*
- * Declares `linear`, the linear address of the memory operand of any kind; `bytes` is its size and `access` ACCESS_READ or
- * ACCESS_WRITE (both for read-modify-write). Leaves with #GP or #SS where a segment limit or type forbids it.
+ * Declares `linear`, the linear address of the memory operand of any kind; `bytes` is its size and `access` ACCESS_READ
+ * or ACCESS_WRITE (both for read-modify-write). Leaves with #GP or #SS where a segment limit or type forbids it.
  */
 #define LINEAR(linear, bytes, access)                                                                                  \
     uint64_t linear;                                                                                                   \
     if (likely(!(op->flags & OP_SEGMENTED)))                                                                           \
         linear = LINEAR_FLAT;                                                                                          \
     else if (!segment_linear(cpu, op, (bytes), (access), &linear))                                                     \
-        FAULT_PENDING
+    FAULT_PENDING
 
 /* Reads w bits (8..64) at a linear address into `var`. */
 #define LOAD(w, var, linear)                                                                                           \
@@ -192,12 +198,19 @@ static inline void gpr_write(struct cpu *cpu, unsigned offset, unsigned w, uint6
         }                                                                                                              \
     } while (0)
 
-/* Translates without accessing: faults, accessed and dirty bits happen now, later accesses to the bytes cannot fault. */
+/* Translates without accessing: faults, accessed and dirty bits happen now, later accesses to the bytes cannot fault.
+ */
 #define PROBE(linear, bytes, access)                                                                                   \
     do {                                                                                                               \
         if (!mem_probe(cpu, (linear), (bytes), (access)))                                                              \
             FAULT_PENDING;                                                                                             \
     } while (0)
+
+/* Access bits of the instruction's memory operand: through SS it counts as one to the stack. */
+static inline unsigned operand_access(const struct op *op, unsigned access)
+{
+    return op->seg == SS ? access | ACCESS_STACK : access;
+}
 
 /* Legacy SSE: #GP(0) for a misaligned 16-byte operand. */
 #define CHECK_ALIGNED(linear, bytes)                                                                                   \

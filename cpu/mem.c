@@ -36,7 +36,7 @@ static bool check_address(struct cpu *cpu, uint64_t linear, unsigned access)
 static bool check_alignment(struct cpu *cpu, uint64_t linear, unsigned bytes, unsigned access)
 {
     bool active =
-        cpu->cpl == 3 && cpu->cr0 & CR0_AM && cpu->rflags & FLAG_AC && !(access & (ACCESS_SYSTEM | ACCESS_EXECUTE | ACCESS_UNALIGNED));
+        cpu->cpl == 3 && cpu->cr0 & CR0_AM && cpu->rflags & FLAG_AC && !(access & (ACCESS_SYSTEM | ACCESS_EXECUTE | ACCESS_LANE));
     unsigned alignment = bytes;
     if (bytes == 10)
         alignment = 8;

@@ -16,10 +16,10 @@ enum access {
     ACCESS_READ = 1,
     ACCESS_WRITE = 2,
     ACCESS_EXECUTE = 4,
-    ACCESS_STACK = 8,      /* an implicit stack access, or one through SS: non-canonical is #SS(0) */
-    ACCESS_SYSTEM = 16,    /* implicit supervisor access at any CPL: descriptor tables, TSS, IDT */
-    ACCESS_UNALIGNED = 64, /* one lane of a masked operand or of a gather: no #AC */
-    ACCESS_AS_USER = 32,   /* with the rights of CPL 3 (privilege checks of an outer frame) */
+    ACCESS_STACK = 8,    /* an implicit stack access, or one through SS: non-canonical is #SS(0) */
+    ACCESS_SYSTEM = 16,  /* implicit supervisor access at any CPL: descriptor tables, TSS, IDT */
+    ACCESS_LANE = 64,    /* a lane of a vector operand: not checked for alignment */
+    ACCESS_AS_USER = 32, /* with the rights of CPL 3 (privilege checks of an outer frame) */
 };
 
 #define TLB_ENTRIES 4096u

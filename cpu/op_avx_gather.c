@@ -20,30 +20,6 @@ static inline bool lane_address(struct cpu *cpu, const struct op *op, int64_t in
     return segment_address(cpu, op->seg, width == 64 ? offset : offset & UINT32_MAX, bytes, access, linear);
 }
 
-/* Like LOAD and STORE, but without #AC: processors do not check the lanes' alignment. */
-#define LOAD_LANE(w, var, linear)                                                                                      \
-    do {                                                                                                               \
-        const struct tlb_entry *entry_ = tlb_slot(cpu, (linear));                                                      \
-        if (likely(entry_->read == tlb_tag((linear), (w) / 8))) {                                                      \
-            (var) = host_read(entry_->host + (linear), (w));                                                           \
-        } else {                                                                                                       \
-            op = mem_load_slow(cpu, op, (linear), (w) / 8, ACCESS_READ | ACCESS_UNALIGNED, &(var));                    \
-            if (unlikely(!op))                                                                                         \
-                return NULL;                                                                                           \
-        }                                                                                                              \
-    } while (0)
-#define STORE_LANE(w, linear, value)                                                                                   \
-    do {                                                                                                               \
-        const struct tlb_entry *entry_ = tlb_slot(cpu, (linear));                                                      \
-        if (likely(entry_->write == tlb_tag((linear), (w) / 8))) {                                                     \
-            host_write(entry_->host + (linear), (w), (value));                                                         \
-        } else {                                                                                                       \
-            op = mem_store_slow(cpu, op, (linear), (w) / 8, ACCESS_WRITE | ACCESS_UNALIGNED, (value));                 \
-            if (unlikely(!op))                                                                                         \
-                return NULL;                                                                                           \
-        }                                                                                                              \
-    } while (0)
-
 #define LANE_INDEX(indexes, size, i) ((size) == 4 ? (int64_t)(indexes)->i32[i] : (indexes)->i64[i])
 #define GATHER_LANES(index_bytes, lane)                                                                                \
     (OP_VECTOR(op) / ((index_bytes) > ELEMENT(lane) ? (index_bytes) : ELEMENT(lane)))
@@ -55,17 +31,18 @@ static inline bool lane_address(struct cpu *cpu, const struct op *op, int64_t in
         const union vector_register indexes = cpu->zmm[op->index];                                                     \
         union vector_register *r = &cpu->zmm[op->dst], *mask = &cpu->zmm[op->src];                                     \
         const unsigned lanes = GATHER_LANES(index_bytes, lane), bytes = lanes * (data_bytes);                          \
-        for (unsigned i = 0; i < OP_VECTOR(op) / (data_bytes); i++)                                                    \
+        for (unsigned i = 0; i < OP_VECTOR(op) / (data_bytes); i++) /* seen by the handler of a fault */               \
             mask->lane[i] = (__typeof__(mask->lane[0]))(mask->lane[i] >> (8 * (data_bytes) - 1) ? UINT64_MAX : 0);     \
         memset(mask->u8 + OP_VECTOR(op), 0, 64 - OP_VECTOR(op));                                                       \
         for (unsigned i = 0; i < lanes; i++) {                                                                         \
-            uint64_t linear, value;                                                                                    \
+            uint64_t linear;                                                                                           \
+            __typeof__(r->lane[0]) value;                                                                              \
             if (!mask->lane[i])                                                                                        \
                 continue;                                                                                              \
             if (!lane_address(cpu, op, LANE_INDEX(&indexes, index_bytes, i), (data_bytes), ACCESS_READ, &linear))      \
                 FAULT_PENDING;                                                                                         \
-            LOAD_LANE(8 * (data_bytes), value, linear);                                                                \
-            r->lane[i] = (__typeof__(r->lane[0]))value;                                                                \
+            LOAD_LANE((data_bytes), &value, linear);                                                                   \
+            r->lane[i] = value;                                                                                        \
             memset(r->u8 + OP_VECTOR(op), 0, 64 - OP_VECTOR(op));                                                      \
             mask->lane[i] = 0;                                                                                         \
         }                                                                                                              \
@@ -87,13 +64,14 @@ GATHER(8, 8, u64)
         uint64_t *mask = &cpu->opmask[op->x.mask];                                                                     \
         const unsigned lanes = GATHER_LANES(index_bytes, lane), bytes = lanes * (data_bytes);                          \
         for (unsigned i = 0; i < lanes; i++) {                                                                         \
-            uint64_t linear, value;                                                                                    \
+            uint64_t linear;                                                                                           \
+            __typeof__(r->lane[0]) value;                                                                              \
             if (!(*mask >> i & 1))                                                                                     \
                 continue;                                                                                              \
             if (!lane_address(cpu, op, LANE_INDEX(&indexes, index_bytes, i), (data_bytes), ACCESS_READ, &linear))      \
                 FAULT_PENDING;                                                                                         \
-            LOAD_LANE(8 * (data_bytes), value, linear);                                                                \
-            r->lane[i] = (__typeof__(r->lane[0]))value;                                                                \
+            LOAD_LANE((data_bytes), &value, linear);                                                                   \
+            r->lane[i] = value;                                                                                        \
             memset(r->u8 + OP_VECTOR(op), 0, 64 - OP_VECTOR(op));                                                      \
             *mask &= ~(1ull << i);                                                                                     \
         }                                                                                                              \
@@ -112,7 +90,7 @@ GATHER(8, 8, u64)
             if (!lane_address(cpu, op, LANE_INDEX(&cpu->zmm[op->index], index_bytes, i), (data_bytes), ACCESS_WRITE,   \
                               &linear))                                                                                \
                 FAULT_PENDING;                                                                                         \
-            STORE_LANE(8 * (data_bytes), linear, cpu->zmm[op->x.src2].lane[i]);                                        \
+            STORE_LANE((data_bytes), linear, &cpu->zmm[op->x.src2].lane[i]);                                           \
             *mask &= ~(1ull << i);                                                                                     \
         }                                                                                                              \
         *mask = 0;                                                                                                     \

@@ -262,9 +262,10 @@ INSERT_PART(vinsert_32_u64, 32, u64)
         union vector_register r = { .u64 = { 0 } };                                                                    \
         uint64_t active = simd_active(cpu, op, (part) / ELEMENT(lane));                                                \
         memcpy(&r, cpu->zmm[op->x.src2].u8 + (op->x.imm8 & (bytes / (part) - 1)) * (part), (part));                    \
-        if (op->flags & OP_MEM) { /* exception class E6NF: lanes that are masked off fault too */                      \
-            LINEAR(linear, (part), ACCESS_WRITE);                                                                      \
-            PROBE_WRITE(linear, (part));                                                                               \
+        if (op->flags & OP_MEM) {                                                                                      \
+            LINEAR(linear_, (part), ACCESS_WRITE); /* class E6NF: all of it may fault, whatever the mask */            \
+            if (tlb_slot(cpu, linear_)->write != tlb_tag(linear_, (part)))                                             \
+                PROBE(linear_, (part), operand_access(op, ACCESS_WRITE));                                              \
             op = simd_store(cpu, op, ELEMENT(lane), (part), active, &r);                                               \
             if (unlikely(!op))                                                                                         \
                 return NULL;                                                                                           \

@@ -1,9 +1,9 @@
 /*
  * Fused pairs: CMP or TEST of registers and immediates with the conditional jump behind it, in 64-bit mode.
  *
- * One op for two instructions saves a dispatch, and the condition comes from the operands instead of from the flags. The flags
- * are left as the pair leaves them. The op is the last of its block: imm is the target of the jump from the block's start,
- * and an immediate operand stands in disp.
+ * One op for two instructions saves a dispatch, and the condition comes from the operands instead of from the flags.
+ * The flags are left as the pair leaves them. The op is the last of its block: imm is the target of the jump from the
+ * block's start, and an immediate operand stands in disp.
  */
 #include "cpu/fused.h"
 #include "cpu/alu.h"
@@ -48,6 +48,7 @@
         BRANCH(0);                                                                                                     \
     }
 
+/* clang-format off */
 #define CMP_CONDITIONS(M, w, shape)                                                                                    \
     M(CMP, w, shape, b) M(CMP, w, shape, nb) M(CMP, w, shape, z) M(CMP, w, shape, nz) M(CMP, w, shape, be)             \
     M(CMP, w, shape, nbe) M(CMP, w, shape, s) M(CMP, w, shape, ns) M(CMP, w, shape, l) M(CMP, w, shape, nl)            \
@@ -59,7 +60,6 @@
     CONDITIONS(M, 8, RR) CONDITIONS(M, 32, RR) CONDITIONS(M, 64, RR)                                                   \
     CONDITIONS(M, 8, RI) CONDITIONS(M, 32, RI) CONDITIONS(M, 64, RI)
 
-/* clang-format off */
 EACH_FORM(FUSED, CMP_CONDITIONS)
 EACH_FORM(FUSED, TEST_CONDITIONS)
 

@@ -17,35 +17,6 @@ static inline uint64_t lanes_of(unsigned bytes, unsigned element)
     return UINT64_MAX >> (64 - bytes / element);
 }
 
-/* An access through SS is one to the stack as far as #SS goes. */
-static inline unsigned lane_access(const struct op *op, unsigned access)
-{
-    return access | ACCESS_UNALIGNED | (op->seg == SS ? ACCESS_STACK : 0);
-}
-
-/* Translates what active elements touch: an address that faults is that of the first such byte in its page. */
-static bool probe_active(struct cpu *cpu, const struct op *op, uint64_t linear, unsigned element, uint64_t active,
-                         unsigned access)
-{
-    unsigned first = first_active(active, element), behind = behind_active(active, element);
-    unsigned room = 4096 - ((linear + first) & 4095);
-    access = lane_access(op, access);
-    if (behind - first <= room)
-        return mem_probe(cpu, linear + first, behind - first, access);
-    unsigned boundary = first + room, at = first;
-    while (at + element <= boundary) {
-        active &= active - 1;
-        at = first_active(active, element);
-    }
-    at = at < boundary ? boundary : at;
-    /* An address that is not canonical comes before the first page's fault. */
-    if (cpu->efer & EFER_LMA && !is_canonical(cpu, linear + at))
-        return fault_raise(cpu, access & ACCESS_STACK ? VEC_SS : VEC_GP, true, 0);
-    if (!mem_probe(cpu, linear + first, room, access))
-        return false;
-    return mem_probe(cpu, linear + at, behind - at, access);
-}
-
 static const struct op *fetch_broadcast(struct cpu *cpu, const struct op *op, unsigned element,
                                         union vector_register *out)
 {
@@ -65,11 +36,11 @@ static const struct op *fetch_some(struct cpu *cpu, const struct op *op, unsigne
         LOAD_BYTES(bytes, out, linear);
         return op;
     }
-    if (!probe_active(cpu, op, linear, element, active, ACCESS_READ))
-        FAULT_PENDING;
-    for (uint64_t left = active; left && op; left &= left - 1) {
+    for (uint64_t left = active; left; left &= left - 1)
+        PROBE(linear + first_active(left, element), element, operand_access(op, ACCESS_READ | ACCESS_LANE));
+    for (uint64_t left = active; left; left &= left - 1) {
         unsigned at = first_active(left, element);
-        op = mem_load_bytes_slow(cpu, op, linear + at, element, ACCESS_READ | ACCESS_UNALIGNED, out->u8 + at);
+        LOAD_LANE(element, out->u8 + at, linear + at);
     }
     return op;
 }
@@ -107,15 +78,12 @@ const struct op *simd_store(struct cpu *cpu, const struct op *op, unsigned eleme
         STORE_BYTES(bytes, linear, from);
         return op;
     }
-    bool direct = tlb_slot(cpu, linear)->write == tlb_tag(linear, bytes);
-    if (!direct && !probe_active(cpu, op, linear, element, active, ACCESS_WRITE))
-        FAULT_PENDING;
-    for (uint64_t left = active; left && op; left &= left - 1) {
+    bool mapped = tlb_slot(cpu, linear)->write == tlb_tag(linear, bytes);
+    for (uint64_t left = mapped ? 0 : active; left; left &= left - 1)
+        PROBE(linear + first_active(left, element), element, operand_access(op, ACCESS_WRITE | ACCESS_LANE));
+    for (uint64_t left = active; left; left &= left - 1) {
         unsigned at = first_active(left, element);
-        if (direct)
-            STORE_BYTES(element, linear + at, from->u8 + at);
-        else
-            op = mem_store_bytes_slow(cpu, op, linear + at, element, ACCESS_WRITE | ACCESS_UNALIGNED, from->u8 + at);
+        STORE_LANE(element, linear + at, from->u8 + at);
     }
     return op;
 }

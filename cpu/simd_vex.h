@@ -79,6 +79,31 @@ static inline void vector_write(struct cpu *cpu, unsigned number, const union ve
             PROBE((linear), (bytes), ACCESS_WRITE);                                                                    \
     } while (0)
 
+/* A lane in memory. */
+#define LOAD_LANE(bytes, buffer, linear)                                                                               \
+    do {                                                                                                               \
+        uint64_t at_ = (linear);                                                                                       \
+        const struct tlb_entry *entry_ = tlb_slot(cpu, at_);                                                           \
+        if (likely(entry_->read == tlb_tag(at_, (bytes))))                                                             \
+            memcpy((buffer), (const void *)(entry_->host + at_), (bytes));                                             \
+        else                                                                                                           \
+            op = mem_load_bytes_slow(cpu, op, at_, (bytes), operand_access(op, ACCESS_READ | ACCESS_LANE), (buffer));  \
+        if (unlikely(!op))                                                                                             \
+            return NULL;                                                                                               \
+    } while (0)
+#define STORE_LANE(bytes, linear, buffer)                                                                              \
+    do {                                                                                                               \
+        uint64_t at_ = (linear);                                                                                       \
+        const struct tlb_entry *entry_ = tlb_slot(cpu, at_);                                                           \
+        if (likely(entry_->write == tlb_tag(at_, (bytes))))                                                            \
+            memcpy((void *)(entry_->host + at_), (buffer), (bytes));                                                   \
+        else                                                                                                           \
+            op =                                                                                                       \
+                mem_store_bytes_slow(cpu, op, at_, (bytes), operand_access(op, ACCESS_WRITE | ACCESS_LANE), (buffer)); \
+        if (unlikely(!op))                                                                                             \
+            return NULL;                                                                                               \
+    } while (0)
+
 /* `b`: x.src2 or `size` bytes of memory. */
 #define SOURCE_VECTOR(size)                                                                                            \
     union vector_register memory_;                                                                                     \

@@ -54,7 +54,7 @@ struct tlb_set {
     uint32_t last_generation;
     uint64_t selections;
     uint32_t last_cs_limit;
-    struct table_use *tables; /* one per RAM page */
+    struct table_use *tables;     /* one per RAM page */
     struct page_writers *writers; /* one per RAM page */
 };
 

@@ -35,7 +35,7 @@ enum board_request {
     BOARD_RESET,      /* reset line pulsed: port 92H, CF9H, i8042, ACPI reset register */
     BOARD_DEBUG_EXIT, /* write to the debug-exit port; request_code is the byte written */
     BOARD_TRIPLE_FAULT,
-    BOARD_HOST_STOP,  /* the host looks at the machine at this boundary (a text was printed); the run may go on */
+    BOARD_HOST_STOP, /* the host looks at the machine at this boundary (a text was printed); the run may go on */
 };
 
 #define BOARD_PARTS_MAX 40
@@ -45,7 +45,8 @@ struct board {
     struct bus bus;
     struct clock clock;
     struct tally tally;
-    bool attention; /* cache: the engine must come back to the boundary: deadline moved, line raised, request, code lost */
+    bool attention; /* cache: the engine must come back to the boundary: deadline moved, line raised, request, code lost
+                     */
     enum board_request request; /* the run ends at this boundary */
     uint32_t request_code;
     struct part parts[BOARD_PARTS_MAX]; /* in the fixed order of device ids */

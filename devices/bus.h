@@ -14,8 +14,8 @@
 struct bus_range {
     const char *name;
     uint64_t base;
-    uint64_t length;     /* bytes */
-    unsigned width_max;  /* widest access in bytes the device takes: 1, 2, 4, 8 */
+    uint64_t length;    /* bytes */
+    unsigned width_max; /* widest access in bytes the device takes: 1, 2, 4, 8 */
     void *device;
     /* offset < length, bytes 1, 2, 4 or 8 up to width_max. Either may be NULL: reads ones, ignores writes. */
     uint64_t (*read)(void *device, uint64_t offset, unsigned bytes);

@@ -11,8 +11,8 @@
 
 #include "devices/field.h"
 
-#define CLOCK_HZ    1000000000ull
-#define CLOCK_NEVER UINT64_MAX
+#define CLOCK_HZ         1000000000ull
+#define CLOCK_NEVER      UINT64_MAX
 #define CLOCK_EVENTS_MAX 32
 
 struct clock_event {

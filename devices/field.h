@@ -19,11 +19,11 @@ enum field_kind {
 };
 
 struct field {
-    const char *name;     /* the member's name in C, for instance "channel[0].count" */
-    uint32_t offset;      /* bytes from the start of the struct */
-    uint32_t count;       /* elements, 1 or more */
-    uint16_t bytes;       /* size of one element: 1, 2, 4 or 8 for an unsigned integer; any other size is opaque bytes */
-    uint16_t kind;        /* enum field_kind */
+    const char *name; /* the member's name in C, for instance "channel[0].count" */
+    uint32_t offset;  /* bytes from the start of the struct */
+    uint32_t count;   /* elements, 1 or more */
+    uint16_t bytes;   /* size of one element: 1, 2, 4 or 8 for an unsigned integer; any other size is opaque bytes */
+    uint16_t kind;    /* enum field_kind */
 };
 
 #define FIELD_MEMBER_(type, member) ((type *)0)->member

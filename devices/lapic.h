@@ -1,8 +1,8 @@
 /*
  * Local APIC (SDM vol. 3A, chapter 11): xAPIC and x2APIC, timer with one-shot, periodic and TSC-deadline modes.
  *
- * One per vCPU. The timer counts at the crystal's rate that CPUID leaf 15H names (divided as the DCR says). The 8259's INTR
- * line enters at LINT0 (virtual wire).
+ * One per vCPU. The timer counts at the crystal's rate that CPUID leaf 15H names (divided as the DCR says). The 8259's
+ * INTR line enters at LINT0 (virtual wire).
  */
 #ifndef DEVICES_LAPIC_H
 #define DEVICES_LAPIC_H
@@ -14,7 +14,8 @@
 
 struct lapic; /* lapic_state.h has the struct, for the machine that embeds it and for tests */
 
-/* True if an interrupt would be delivered now, were RFLAGS.IF set: a fixed one above PPR, or the 8259's through LINT0. */
+/* True if an interrupt would be delivered now, were RFLAGS.IF set: a fixed one above PPR, or the 8259's through LINT0.
+ */
 bool lapic_interrupt_pending(const struct lapic *lapic);
 /* Takes that interrupt (IRR to ISR, or the 8259's INTA cycle) and returns its vector. */
 uint8_t lapic_acknowledge(struct lapic *lapic);
@@ -23,7 +24,8 @@ uint8_t lapic_acknowledge(struct lapic *lapic);
 bool lapic_take_nmi(struct lapic *lapic);
 bool lapic_take_init(struct lapic *lapic);
 bool lapic_take_sipi(struct lapic *lapic, uint8_t *vector);
-/* True if any of lapic_interrupt_pending or the three above would say yes: wakes a halted vCPU (with the proper masks). */
+/* True if any of lapic_interrupt_pending or the three above would say yes: wakes a halted vCPU (with the proper masks).
+ */
 bool lapic_has_request(const struct lapic *lapic);
 
 /* CR8: the upper four bits of the TPR. */

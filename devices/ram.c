@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-
 int ram_init(struct ram *ram, uint64_t size_bytes)
 {
     memset(ram, 0, sizeof(*ram));

@@ -13,7 +13,7 @@
 
 #define RAM_PAGE_BYTES 4096u
 #define RAM_NO_PAGE    UINT64_MAX
-#define RAM_LOW_END    0xC0000000ull  /* end of RAM below the 4 GiB hole */
+#define RAM_LOW_END    0xC0000000ull /* end of RAM below the 4 GiB hole */
 #define RAM_HIGH_START 0x100000000ull
 
 enum ram_watch {
@@ -25,8 +25,8 @@ enum ram_watch {
 struct ram_watcher {
     void *context;
     /*
-     * bytes first..last (0..4095) of a watched page are about to change to the bytes at new_bytes; the page still has the
-     * old ones. The watcher drops what depended on them.
+     * bytes first..last (0..4095) of a watched page are about to change to the bytes at new_bytes; the page still has
+     * the old ones. The watcher drops what depended on them.
      */
     void (*writing)(void *context, uint64_t page, unsigned first, unsigned last, const uint8_t *new_bytes);
     /* Direct write access to this page (RAM_NO_PAGE: to every page) that was handed out earlier must be given up. */
@@ -36,11 +36,11 @@ struct ram_watcher {
 #define RAM_WATCHERS_MAX 16
 
 struct ram {
-    uint8_t *bytes;           /* owned, mmap */
-    uint64_t size_bytes;      /* a multiple of 4096 */
-    uint32_t *written_epoch;  /* owned, one per page: the epoch of the page's last write, 0 for never */
-    uint8_t *watch;           /* owned, one per page: enum ram_watch bits */
-    uint32_t epoch;           /* the current one, from 1 */
+    uint8_t *bytes;          /* owned, mmap */
+    uint64_t size_bytes;     /* a multiple of 4096 */
+    uint32_t *written_epoch; /* owned, one per page: the epoch of the page's last write, 0 for never */
+    uint8_t *watch;          /* owned, one per page: enum ram_watch bits */
+    uint32_t epoch;          /* the current one, from 1 */
     unsigned watcher_count;
     struct ram_watcher watchers[RAM_WATCHERS_MAX];
 };
@@ -76,8 +76,8 @@ static inline const uint8_t *ram_page_bytes(const struct ram *ram, uint64_t page
 uint8_t *ram_writable_page(struct ram *ram, uint64_t page);
 
 /*
- * Copies between RAM and a buffer, within or across pages. The range must be RAM; returns false, with nothing done, if any of
- * it is not. ram_write is the door: epochs, watchers.
+ * Copies between RAM and a buffer, within or across pages. The range must be RAM; returns false, with nothing done, if
+ * any of it is not. ram_write is the door: epochs, watchers.
  */
 bool ram_read(const struct ram *ram, uint64_t physical, void *to, uint64_t bytes);
 bool ram_write(struct ram *ram, uint64_t physical, const void *from, uint64_t bytes);

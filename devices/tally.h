@@ -7,10 +7,11 @@
 #include <stdint.h>
 
 enum tally_kind {
-    TALLY_PORT,        /* port no device claims; key: port */
-    TALLY_MMIO,        /* physical address no device claims; key: address of the page */
-    TALLY_MSR,         /* MSR the model does not have; key: index */
-    TALLY_LACKING,     /* advertised to the guest but not there: an instruction, a device register; key: free, name says what */
+    TALLY_PORT,    /* port no device claims; key: port */
+    TALLY_MMIO,    /* physical address no device claims; key: address of the page */
+    TALLY_MSR,     /* MSR the model does not have; key: index */
+    TALLY_LACKING, /* advertised to the guest but not there: an instruction, a device register; key: free, name says
+                      what */
 };
 
 #define TALLY_ENTRIES_MAX 256

@@ -338,7 +338,8 @@ void uart16550_attach(struct board *board, struct uart16550 *uart, const char *n
 
     memset(uart, 0, sizeof(*uart));
     uart->timeout_cycles = CLOCK_NEVER;
-    uart->lcr = LCR_8N1; /* the data sheet's reset value is 5 bits; firmware leaves 8N1 behind, and this machine has none */
+    uart->lcr =
+        LCR_8N1; /* the data sheet's reset value is 5 bits; firmware leaves 8N1 behind, and this machine has none */
     uart->msr = MSR_CONNECTED;
     uart->board = board;
     uart->irq = irq;

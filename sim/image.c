@@ -52,10 +52,11 @@ static int image_load(const char *path, uint8_t **bytes, size_t *size)
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return -errno;
-    int error = fstat(fd, &about) != 0                   ? -errno
-                : S_ISDIR(about.st_mode)                 ? -EISDIR
-                : about.st_size > (off_t)IMAGE_BYTES_MAX ? -EFBIG
-                                                         : read_all(fd, bytes, size, (size_t)about.st_size);
+    int error = fstat(fd, &about) != 0                             ? -errno
+                : S_ISDIR(about.st_mode)                           ? -EISDIR
+                : S_ISCHR(about.st_mode) || S_ISBLK(about.st_mode) ? -EINVAL /* may have no end */
+                : about.st_size > (off_t)IMAGE_BYTES_MAX           ? -EFBIG
+                                                                   : read_all(fd, bytes, size, (size_t)about.st_size);
     close(fd);
     return error;
 }
@@ -67,7 +68,8 @@ int image_read(struct image_file *file, const char *role, const char *path, char
     int failure = image_load(path, &bytes, &size);
     memset(file, 0, sizeof(*file));
     if (failure) {
-        snprintf(error, IMAGE_ERROR_BYTES, "%s: %s", path, strerror(-failure));
+        snprintf(error, IMAGE_ERROR_BYTES, "%s: %s", path,
+                 failure == -EINVAL ? "is a device, expected a file" : strerror(-failure));
         return failure;
     }
     file->role = role;

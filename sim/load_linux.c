@@ -84,17 +84,18 @@ static int check_header(const struct loader *loader, uint64_t *code_offset)
     return 0;
 }
 
-/* Where the kernel wants to be, or the lowest place that fits if it can move. */
+/*
+ * Where the kernel wants to be. One that can move is moved up if that is too low, but never down: wherever it is loaded
+ * below pref_address, it decompresses to pref_address.
+ */
 static int choose_address(const struct loader *loader, uint64_t *address, uint64_t *bytes)
 {
     const uint8_t *header = loader->request->kernel.bytes;
-    uint64_t top = load_low_end(loader->board);
     *address = get(header, PREF_ADDRESS, 8);
     *bytes = get(header, INIT_SIZE, 4);
-    bool fits = *address >= KERNEL_FLOOR && *address < top && *bytes <= top - *address;
-    if (!fits && get(header, RELOCATABLE, 1)) {
+    if (*address < KERNEL_FLOOR && get(header, RELOCATABLE, 1)) {
         uint64_t alignment = get(header, KERNEL_ALIGNMENT, 4);
-        if (alignment < 4096 || alignment & (alignment - 1) || alignment > top)
+        if (alignment < 4096 || alignment & (alignment - 1))
             return load_fail(loader,
                              "%s: kernel_alignment 0x%" PRIx64 " at offset 0x%x, expected a power of two from 4096",
                              loader->request->kernel.path, alignment, KERNEL_ALIGNMENT);

@@ -29,6 +29,7 @@ SIMD_FEATURES |= {"aes", "pclmulqdq", "sha", "gfni"}  # test_extensions.c, by by
 SIMD_LEFT_OUT = {"maskmovq"}  # LDMXCSR, STMXCSR and MASKMOVDQU have tests of their own there
 VEX_CLASSES = {"avx", "avx-aligned", "avx512", "avx512-aligned", "opmask"}
 VEX_FEATURES = {"avx", "avx2", "fma", "f16c", "avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vnni"}  # others: hosts lack them
+VEX_FEATURES |= {"aes", "pclmulqdq", "gfni", "vaes", "vpclmulqdq"}  # test_extensions.c, by bytes
 VEX_LEFT_OUT = r"ldmxcsr|stmxcsr|vmaskmovdqu|.*rcp|.*rsqrt"
 X87_LEFT_OUT = {"FLDENV", "FNSTENV", "FLDCW", "FRSTOR", "FNSAVE"}
 

@@ -1,6 +1,6 @@
 /*
- * User-space loops for scripts/bench: each section does a fixed amount of work and prints a value that tells whether it was
- * done right, between two lines that the measuring side can time.
+ * User-space loops for scripts/bench: each section does a fixed amount of work and prints a value that tells whether it
+ * was done right, between two lines that the measuring side can time.
  *
  *   loops [SECTION...]      default: all
  */
@@ -48,14 +48,16 @@ static uint64_t crc(void)
     return value ^ 0xFFFFFFFF;
 }
 
-static const uint32_t sha_k[64] = {
-    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5, 0xd807aa98, 0x12835b01, 0x243185be,
-    0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174, 0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa,
-    0x5cb0a9dc, 0x76f988da, 0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967, 0x27b70a85,
-    0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85, 0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3,
-    0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070, 0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f,
-    0x682e6ff3, 0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2
-};
+static const uint32_t sha_k[64] = { 0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4,
+                                    0xab1c5ed5, 0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe,
+                                    0x9bdc06a7, 0xc19bf174, 0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f,
+                                    0x4a7484aa, 0x5cb0a9dc, 0x76f988da, 0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7,
+                                    0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967, 0x27b70a85, 0x2e1b2138, 0x4d2c6dfc,
+                                    0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85, 0xa2bfe8a1, 0xa81a664b,
+                                    0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070, 0x19a4c116,
+                                    0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
+                                    0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7,
+                                    0xc67178f2 };
 
 static uint32_t rotate(uint32_t value, int count)
 {
@@ -66,7 +68,8 @@ static void sha_block(uint32_t state[8], const uint8_t *block)
 {
     uint32_t w[64], v[8];
     for (int i = 0; i < 16; i++)
-        w[i] = (uint32_t)block[4 * i] << 24 | (uint32_t)block[4 * i + 1] << 16 | (uint32_t)block[4 * i + 2] << 8 | block[4 * i + 3];
+        w[i] = (uint32_t)block[4 * i] << 24 | (uint32_t)block[4 * i + 1] << 16 | (uint32_t)block[4 * i + 2] << 8 |
+               block[4 * i + 3];
     for (int i = 16; i < 64; i++) {
         uint32_t s0 = rotate(w[i - 15], 7) ^ rotate(w[i - 15], 18) ^ w[i - 15] >> 3;
         uint32_t s1 = rotate(w[i - 2], 17) ^ rotate(w[i - 2], 19) ^ w[i - 2] >> 10;
@@ -88,7 +91,9 @@ static void sha_block(uint32_t state[8], const uint8_t *block)
 
 static uint64_t sha256(void)
 {
-    uint32_t state[8] = { 0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19 };
+    uint32_t state[8] = {
+        0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19
+    };
     uint8_t block[64];
     for (int i = 0; i < 64; i++)
         block[i] = (uint8_t)(i * 3);
@@ -186,7 +191,9 @@ static uint64_t nbody(void)
     enum { N = 5, STEPS = 400000 };
     struct body b[N];
     for (int i = 0; i < N; i++)
-        b[i] = (struct body){ { 1.0 + 3.1 * i, 0.3 * i * i, -0.7 * i }, { 0.1 * i, 0.25 - 0.05 * i, 0.02 * i }, i ? 0.01 * i : 39.5 };
+        b[i] = (struct body){ { 1.0 + 3.1 * i, 0.3 * i * i, -0.7 * i },
+                              { 0.1 * i, 0.25 - 0.05 * i, 0.02 * i },
+                              i ? 0.01 * i : 39.5 };
     for (int step = 0; step < STEPS; step++) {
         const double dt = 0.001;
         for (int i = 0; i < N; i++) {
@@ -241,7 +248,7 @@ static const struct {
     const char *name;
     uint64_t (*run)(void);
 } sections[] = {
-    { "sieve", sieve }, { "crc32", crc },   { "sha256", sha256 }, { "chase", chase },       { "memcpy", copy },
+    { "sieve", sieve },   { "crc32", crc },   { "sha256", sha256 },     { "chase", chase },        { "memcpy", copy },
     { "faults", faults }, { "nbody", nbody }, { "syscalls", syscalls }, { "forkexec", fork_exec },
 };
 

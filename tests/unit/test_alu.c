@@ -349,14 +349,14 @@ static void run_cases(struct bench *b, const struct test_case *t)
     HOST(host_##name##32, #name "l %%cl, %%edx, %%ebx")                                                                \
     HOST(host_##name##64, #name "q %%cl, %%rdx, %%rbx")
 
-HOST2(add)
-HOST2(adc)
-HOST2(sub) HOST2(sbb) HOST2(and) HOST2(or) HOST2(xor) HOST2(cmp) HOST2(test) HOST2(mov) HOST2(xchg) HOST2(xadd)
-    HOST2(cmpxchg) HOST_SHIFT(shl) HOST_SHIFT(shr) HOST_SHIFT(sar) HOST_SHIFT(rol) HOST_SHIFT(ror) HOST_SHIFT(rcl)
-        HOST_SHIFT(rcr) HOST1(inc, "inc") HOST1(dec, "dec") HOST1(neg, "neg") HOST1(not, "not") HOST1(mul, "mul")
-            HOST1(imul1, "imul") HOST1(div, "div") HOST1(idiv, "idiv") HOST3(shld) HOST3(shrd) HOST2_WIDE(imul2, "imul")
-                HOST2_WIDE(bsf, "bsf") HOST2_WIDE(bsr, "bsr") HOST2_WIDE(bt, "bt") HOST2_WIDE(bts, "bts")
-                    HOST2_WIDE(btr, "btr") HOST2_WIDE(btc, "btc")
+/* clang-format off */
+HOST2(add) HOST2(adc) HOST2(sub) HOST2(sbb) HOST2(and) HOST2(or) HOST2(xor) HOST2(cmp) HOST2(test) HOST2(mov)
+HOST2(xchg) HOST2(xadd) HOST2(cmpxchg) HOST_SHIFT(shl) HOST_SHIFT(shr) HOST_SHIFT(sar) HOST_SHIFT(rol) HOST_SHIFT(ror)
+HOST_SHIFT(rcl) HOST_SHIFT(rcr) HOST1(inc, "inc") HOST1(dec, "dec") HOST1(neg, "neg") HOST1(not, "not")
+HOST1(mul, "mul") HOST1(imul1, "imul") HOST1(div, "div") HOST1(idiv, "idiv") HOST3(shld) HOST3(shrd)
+HOST2_WIDE(imul2, "imul") HOST2_WIDE(bsf, "bsf") HOST2_WIDE(bsr, "bsr") HOST2_WIDE(bt, "bt") HOST2_WIDE(bts, "bts")
+HOST2_WIDE(btr, "btr") HOST2_WIDE(btc, "btc")
+/* clang-format on */
 
 #define ALL_WIDTHS(name)      { host_##name##8, host_##name##16, host_##name##32, host_##name##64 }
 #define WIDE_WIDTHS(name)     { NULL, host_##name##16, host_##name##32, host_##name##64 }

@@ -490,6 +490,62 @@ static void test_gfni(void **state)
     assert_int_equal(same[3], 0x482C6A1E);
 }
 
+/* --- VEX and EVEX forms ------------------------------------------------------------------------------------------ */
+
+/* Each 128-bit unit of a longer form is what the legacy form computes; what lies above the vector becomes zero. */
+static void test_vector_lengths(void **state)
+{
+    static const struct {
+        uint8_t map, opcode, w;
+        bool imm, only_128, unary;
+    } forms[] = {
+        { 2, 0xDC, 0, false, false, false }, { 2, 0xDD, 0, false, false, false }, { 2, 0xDE, 0, false, false, false },
+        { 2, 0xDF, 0, false, false, false }, { 2, 0xDB, 0, false, true, true },   { 3, 0xDF, 0, true, true, true },
+        { 3, 0x44, 0, true, false, false },  { 2, 0xCF, 0, false, false, false }, { 3, 0xCE, 1, true, false, false },
+        { 3, 0xCF, 1, true, false, false },
+    };
+    struct bench *b = *state;
+    struct cpu *cpu = &b->cpu;
+    uint64_t seed = 99;
+    for (unsigned n = 0; n < 200 * sizeof forms / sizeof forms[0]; n++) {
+        unsigned i = n % (sizeof forms / sizeof forms[0]), kind = n / 10 % 4; /* VEX.128, VEX.256, EVEX.256, EVEX.512 */
+        unsigned length = kind == 0 ? 16 : kind < 3 ? 32 : 64;
+        uint8_t imm = (uint8_t)random_next(&seed), vvvv = forms[i].unary ? 0x78 : 0x70;
+        union vector_register want = { .u64 = { 0 } }, x, y;
+        if (forms[i].only_128 && kind)
+            continue;
+        for (unsigned k = 0; k < 8; k++) {
+            x.u64[k] = random_next(&seed);
+            y.u64[k] = random_next(&seed);
+        }
+        for (unsigned unit = 0; unit < length; unit += 16) {
+            const char opcode[] = { 0x66, 0x0F, forms[i].map == 2 ? 0x38 : 0x3A, (char)forms[i].opcode, 0 };
+            lanes dst, src;
+            memcpy(dst, &x.u8[unit], 16);
+            memcpy(src, &y.u8[unit], 16);
+            vector(b, opcode, forms[i].imm ? imm : -1, zero, dst, src);
+            memcpy(&want.u8[unit], dst, 16);
+        }
+        uint8_t vex[] = {
+            0xC4, 0xE0 | forms[i].map, (uint8_t)(forms[i].w << 7 | vvvv | kind << 2 | 1), forms[i].opcode, 0xCA, imm
+        };
+        uint8_t evex[] = { 0x62,
+                           0xF0 | forms[i].map,
+                           (uint8_t)(forms[i].w << 7 | vvvv | 5),
+                           kind == 2 ? 0x28 : 0x48,
+                           forms[i].opcode,
+                           0xCA,
+                           imm };
+        struct state s = { 0 };
+        memcpy(s.xmm[1], &x, 16);
+        memcpy(s.xmm[2], &y, 16);
+        cpu->zmm[1] = x; /* run() replaces the low 16 bytes, by the same */
+        cpu->zmm[2] = y;
+        assert_true(run(b, kind < 2 ? vex : evex, (kind < 2 ? 5u : 6u) + forms[i].imm, MODE_TEST, &s));
+        assert_memory_equal(&cpu->zmm[1], &want, 64);
+    }
+}
+
 /* --- what is refused ---------------------------------------------------------------------------------------------- */
 
 #define BYTES(...) (const uint8_t[]){ __VA_ARGS__ }, sizeof((const uint8_t[]){ __VA_ARGS__ })
@@ -527,9 +583,10 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
 #ifdef __x86_64__
-        TEST(test_general), TEST(test_vector), TEST(test_maybe),
+        TEST(test_general), TEST(test_vector),         TEST(test_maybe),
 #endif
-        TEST(test_sha256),  TEST(test_sha1),   TEST(test_aes),   TEST(test_gfni), TEST(test_refused),
+        TEST(test_sha256),  TEST(test_sha1),           TEST(test_aes),
+        TEST(test_gfni),    TEST(test_vector_lengths), TEST(test_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -311,7 +311,7 @@ static uint64_t expect_end(const struct session_config *config, const struct ses
 }
 
 #define TALK                                                                                                           \
-    "expect \"ok> \"\nsend \"hello, this is more than the queue takes at once\\n\"\nexpect \"ok> \"\nsend \"W\\n\"\n"     \
+    "expect \"ok> \"\nsend \"hello, this is more than the queue takes at once\\n\"\nexpect \"ok> \"\nsend \"W\\n\"\n"  \
     "expect \"ok> \"\n"
 
 static void test_every_end(void **state)

@@ -234,7 +234,7 @@ static void test_models_promise_what_is_there(void **state)
                                         ISA_FEATURE_LM,        ISA_FEATURE_X2APIC, ISA_FEATURE_TSCDEADLINE,
                                         ISA_FEATURE_PREFETCHW, ISA_FEATURE_LAHF,   ISA_FEATURE_SMEP,
                                         ISA_FEATURE_UMIP,      ISA_FEATURE_PCID,   ISA_FEATURE_XGETBV1,
-                                        ISA_FEATURE_AVX512VL };
+                                        ISA_FEATURE_AVX512VL /* lengths of other features' rows */ };
     (void)state;
     for (unsigned m = 0; cpu_models()[m]; m++) {
         const struct cpu_model *model = cpu_models()[m];
