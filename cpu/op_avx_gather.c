@@ -43,8 +43,7 @@ static inline bool lane_address(struct cpu *cpu, const struct op *op, int64_t in
                 FAULT_PENDING;                                                                                         \
             LOAD_LANE((data_bytes), &value, linear);                                                                   \
             r->lane[i] = value;                                                                                        \
-            memset(r->u8 + OP_VECTOR(op), 0,                                                                           \
-                   64 - OP_VECTOR(op)); /* with the first lane, seen if a later one faults */                          \
+            memset(r->u8 + OP_VECTOR(op), 0, 64 - OP_VECTOR(op)); /* seen if a later lane faults */                    \
             mask->lane[i] = 0;                                                                                         \
         }                                                                                                              \
         memset(r->u8 + bytes, 0, 64 - bytes);                                                                          \
@@ -73,8 +72,7 @@ GATHER(8, 8, u64)
                 FAULT_PENDING;                                                                                         \
             LOAD_LANE((data_bytes), &value, linear);                                                                   \
             r->lane[i] = value;                                                                                        \
-            memset(r->u8 + OP_VECTOR(op), 0,                                                                           \
-                   64 - OP_VECTOR(op)); /* with the first lane, seen if a later one faults */                          \
+            memset(r->u8 + OP_VECTOR(op), 0, 64 - OP_VECTOR(op)); /* seen if a later lane faults */                    \
             *mask &= ~(1ull << i);                                                                                     \
         }                                                                                                              \
         memset(r->u8 + bytes, 0, 64 - bytes);                                                                          \

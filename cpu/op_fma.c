@@ -118,18 +118,13 @@ HANDLER(vcvtps2ph)
     union vector_register r = { .u64 = { 0 } }, b = cpu->zmm[op->x.src2];
     unsigned bytes = OP_VECTOR(op);
     uint64_t active = simd_active(cpu, op, bytes / 4);
-    if (op->flags & OP_MEM && active) { /* a page fault finds MXCSR as it was */
-        unsigned first = (unsigned)__builtin_ctzll(active) * 2, behind = (64 - (unsigned)__builtin_clzll(active)) * 2;
-        LINEAR(linear, behind, ACCESS_WRITE);
-        PROBE_WRITE(linear + first, behind - first);
-    }
     simd_put_fours(&b, 4, bytes, active);
     struct simd_rounding rounding = simd_rounding_begin(cpu, op, true);
     bool done = simd_cvtps2ph(cpu, &r, &b, &b, bytes, op->x.imm8);
     simd_rounding_end(cpu, rounding);
     if (!done)
         FAULT_PENDING;
-    if (op->flags & OP_MEM) {
+    if (op->flags & OP_MEM) { /* processors keep the flags if the store faults */
         op = simd_store(cpu, op, 2, bytes / 2, active, &r);
         if (unlikely(!op))
             return NULL;
