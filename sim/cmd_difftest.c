@@ -30,7 +30,7 @@ struct difftest_options {
     bool quiet;
 };
 
-static const char *const reference_names[] = { "native", "kvm", NULL };
+static const char *const reference_names[] = { "native", NULL }; /* as difftest_references has them */
 
 #define AT(member) offsetof(struct difftest_options, member)
 static const struct option difftest_options[] = {
@@ -60,7 +60,7 @@ static const struct command_line difftest_line = {
 
 /* Per row, filled by the jobs. */
 struct form_result {
-    uint32_t tried, equal, masked, explained, differing, illegal;
+    uint32_t tried, equal, masked, explained, differing, illegal, no_verdict;
     uint32_t unmade; /* encodings that could not be made up */
     uint32_t by_explanation[DIFFTEST_EXPLANATIONS_MAX];
     bool done, begun;
@@ -73,9 +73,10 @@ struct shared {
 struct job {
     const struct difftest_options *options;
     struct shared *shared;
-    struct difftest_native *native;
+    const struct difftest_reference *kind;
+    void *reference;
     struct difftest_sim *sim;
-    struct difftest_random random;
+    struct difftest_generator generator;
     uint64_t features[2];
     char processor[96];
     struct difftest_memory memory;
@@ -100,9 +101,10 @@ static bool host_has(const uint64_t features[2], const struct isa_row *row)
 }
 
 /* Why a row is not run on this host; NULL: it is. */
-static const char *not_run(const uint64_t features[2], const struct isa_row *row)
+static const char *not_run(const struct difftest_options *options, const uint64_t features[2],
+                           const struct isa_row *row)
 {
-    const char *why = difftest_row_skipped(row);
+    const char *why = difftest_references[options->reference]->row_skipped(row);
     return why ? why : host_has(features, row) ? NULL : "not on this host";
 }
 
@@ -113,7 +115,7 @@ static bool still_differs(struct job *job, const struct difftest_memory *memory,
                           struct difftest_outcome *reference)
 {
     unsigned explanation;
-    difftest_native_run(job->native, memory, test, reference, 1);
+    job->kind->run(job->reference, memory, test, reference, 1);
     difftest_sim_run(job->sim, memory, test, &job->outcome);
     return difftest_compare(test, reference, &job->outcome, memory, &explanation, NULL) == DIFFTEST_DIFFERS;
 }
@@ -213,13 +215,17 @@ static void report_mismatch(struct job *job, unsigned row, const struct difftest
 static void run_batch(struct job *job, unsigned row, unsigned count)
 {
     struct form_result *form = &job->shared->forms[row];
-    difftest_native_run(job->native, &job->memory, job->tests, job->references, count);
+    job->kind->run(job->reference, &job->memory, job->tests, job->references, count);
     unsigned first[DIFFTEST_BATCH_MAX], differing = 0;
     for (unsigned i = 0; i < count; i++) {
         unsigned explanation = 0;
         difftest_sim_run(job->sim, &job->memory, &job->tests[i], &job->outcome);
         form->tried++;
         form->illegal += !job->tests[i].row;
+        if (job->references[i].no_verdict) {
+            form->no_verdict++;
+            continue;
+        }
         switch (
             difftest_compare(&job->tests[i], &job->references[i], &job->outcome, &job->memory, &explanation, NULL)) {
         case DIFFTEST_EQUAL:
@@ -247,16 +253,16 @@ static void run_form(struct job *job, unsigned row)
 {
     struct form_result *form = &job->shared->forms[row];
     uint64_t left = job->options->count;
-    job->random.state = job->options->seed * 0x9E3779B97F4A7C15u + row;
+    job->generator.random.state = job->options->seed * 0x9E3779B97F4A7C15u + row;
     form->begun = true;
     while (left > 0) {
         unsigned count = left < DIFFTEST_BATCH_MAX ? (unsigned)left : DIFFTEST_BATCH_MAX, made = 0;
-        difftest_make_memory(&job->random, &job->memory);
+        difftest_make_memory(&job->generator.random, &job->memory);
         while (made < count) {
-            bool illegal = (difftest_random(&job->random) & 15) == 0;
+            bool illegal = (difftest_random(&job->generator.random) & 15) == 0;
             unsigned states = count - made < 4 ? count - made : 4;
             struct difftest_case *test = &job->tests[made];
-            if (!difftest_make_insn(&job->random, &isa_rows[row], job->features, illegal, test)) {
+            if (!difftest_make_insn(&job->generator, &isa_rows[row], illegal, test)) {
                 form->unmade++;
                 if (form->unmade > 64 + 4 * job->options->count) {
                     form->done = true; /* it has no encoding of its own in 64-bit mode */
@@ -267,7 +273,7 @@ static void run_form(struct job *job, unsigned row)
             for (unsigned i = 1; i < states; i++)
                 test[i] = test[0];
             for (unsigned i = 0; i < states; i++)
-                difftest_make_state(&job->random, job->features, &test[i]);
+                difftest_make_state(&job->generator, &test[i]);
             made += states;
         }
         run_batch(job, row, made);
@@ -284,11 +290,14 @@ static int run_job(const struct difftest_options *options, struct shared *shared
         return STATUS_HOST_ERROR;
     job->options = options;
     job->shared = shared;
-    difftest_native_features(job->features);
-    difftest_native_name(job->processor, sizeof(job->processor));
+    job->kind = difftest_references[options->reference];
+    job->generator.features = job->features;
+    job->generator.reference = job->kind;
+    difftest_host_features(job->features);
+    difftest_host_name(job->processor, sizeof(job->processor));
     job->sim = difftest_sim_open(job->features);
-    job->native = job->sim ? difftest_native_open(&why) : NULL;
-    if (!job->native) {
+    job->reference = job->sim ? job->kind->open(&why) : NULL;
+    if (!job->reference) {
         fprintf(stderr, "sim difftest: skipped: %s\n", why);
         return DIFFTEST_SKIPPED;
     }
@@ -296,10 +305,10 @@ static int run_job(const struct difftest_options *options, struct shared *shared
         unsigned row = __atomic_fetch_add(&shared->next, 1, __ATOMIC_RELAXED);
         if (row >= ISA_ROW_COUNT)
             break;
-        if (row_wanted(options, &isa_rows[row]) && !not_run(job->features, &isa_rows[row]))
+        if (row_wanted(options, &isa_rows[row]) && !not_run(options, job->features, &isa_rows[row]))
             run_form(job, row);
     }
-    difftest_native_close(job->native);
+    job->kind->close(job->reference);
     difftest_sim_close(job->sim);
     free(job);
     return STATUS_OK;
@@ -376,7 +385,7 @@ static void write_report(FILE *out, const struct difftest_options *options, cons
         if (!row_wanted(options, r))
             continue;
         fprintf(out, "%s | %s | %s | ", r->mnemonic, r->encoding, r->operands);
-        const char *why = not_run(features, r);
+        const char *why = not_run(options, features, r);
         if (why)
             fprintf(out, "%s\n", why);
         else
@@ -391,7 +400,7 @@ static void print_skipped(const struct difftest_options *options, const uint64_t
     const char *reasons[64];
     unsigned counts[64], count = 0;
     for (unsigned row = 0; row < ISA_ROW_COUNT; row++) {
-        const char *why = row_wanted(options, &isa_rows[row]) ? not_run(features, &isa_rows[row]) : NULL;
+        const char *why = row_wanted(options, &isa_rows[row]) ? not_run(options, features, &isa_rows[row]) : NULL;
         unsigned i = 0;
         while (why && i < count && strcmp(reasons[i], why) != 0)
             i++;
@@ -427,7 +436,7 @@ static double now_seconds(void)
 static unsigned print_explanations(const struct totals *totals, bool whole)
 {
     unsigned stale = 0;
-    bool intel = difftest_native_is_intel();
+    bool intel = difftest_host_is_intel();
     for (unsigned i = 0; i < difftest_explanation_count; i++) {
         const struct difftest_explanation *e = &difftest_explanations[i];
         bool expected = whole && !(e->intel_only && !intel) && !(e->amd_only && intel);
@@ -446,17 +455,13 @@ static int compare(struct difftest_options *options)
     uint64_t features[2];
     char processor[96];
     struct shared *shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (!difftest_native_features(features)) {
+    if (!difftest_host_features(features)) {
         fprintf(stderr, "sim difftest: skipped: the host is no x86-64 Linux\n");
         return DIFFTEST_SKIPPED;
     }
-    if (options->reference == 1) {
-        fprintf(stderr, "sim difftest: the reference kvm does not exist yet; native runs the same forms\n");
-        return STATUS_USAGE;
-    }
     if (shared == MAP_FAILED)
         return STATUS_HOST_ERROR;
-    difftest_native_name(processor, sizeof(processor));
+    difftest_host_name(processor, sizeof(processor));
     if (!options->quiet)
         printf("reference: %s; table %s, count %" PRIu64 ", seed %" PRIu64 "\n", processor, isa_fingerprint,
                options->count, options->seed);
@@ -540,21 +545,22 @@ static int rebase(const char *path)
     if (!in || !job)
         return STATUS_BAD_INPUT;
     snprintf(new_path, sizeof(new_path), "%s.new", path);
-    job->native = difftest_native_open(&why);
-    if (!job->native) {
+    job->kind = &difftest_native;
+    job->reference = job->kind->open(&why);
+    if (!job->reference) {
         fprintf(stderr, "sim difftest: skipped: %s\n", why);
         return DIFFTEST_SKIPPED;
     }
-    difftest_native_name(job->processor, sizeof(job->processor));
+    difftest_host_name(job->processor, sizeof(job->processor));
     out = fopen(new_path, "w");
     while (out && (got = difftest_vector_read(in, &job->tests[0], &job->references[0], &job->memory, &line)) > 0) {
-        difftest_native_run(job->native, &job->memory, &job->tests[0], &job->references[0], 1);
+        job->kind->run(job->reference, &job->memory, &job->tests[0], &job->references[0], 1);
         difftest_vector_write(out, &job->tests[0], &job->references[0], &job->memory, job->processor);
         count++;
     }
     if (got < 0)
         fprintf(stderr, "sim difftest: %s:%u: not a line of a vector\n", path, line);
-    difftest_native_close(job->native);
+    job->kind->close(job->reference);
     free(job);
     fclose(in);
     if (!out || fclose(out) || got < 0 || rename(new_path, path))
