@@ -35,6 +35,10 @@ foreach(case twice gcc drop single_step)
   set_tests_properties(e2e/same/${case} PROPERTIES FIXTURES_REQUIRED recorded_boot)
 endforeach()
 
+# AFL++ itself, for a bounded number of executions, and the planted bug (docs/fuzzing.md).
+add_test(NAME fuzz/smoke COMMAND ${CMAKE_SOURCE_DIR}/scripts/fuzz smoke)
+set_tests_properties(fuzz/smoke PROPERTIES LABELS presets TIMEOUT 1800 SKIP_RETURN_CODE 77 COST 1000)
+
 # The other presets' own tests: units and small guests under sanitizers, without optimisation, by gcc, without caches.
 foreach(preset asan debug gcc drop)
   add_test(NAME presets/${preset} COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/presets.py ${preset})
