@@ -66,6 +66,7 @@ const char *const host_probe_texts[HOST_PROBES] = {
     [HOST_CPL3_TS] = "CR0.TS raises #NM at CPL 3",
     [HOST_SYSCALL_CPL0] = "SYSCALL ends at CPL 0",
     [HOST_CPL3_CPUID] = "CPUID at CPL 3 answers what we set",
+    [HOST_LEGACY_PAGING] = "there is paging outside of long mode",
     [HOST_CPL0_STEP] = "single-step exits at CPL 0",
     [HOST_INTERRUPTS] = "KVM_INTERRUPT is delivered",
 };
@@ -158,6 +159,18 @@ static bool probe_cpuid(struct prober *prober)
     return reaches(prober, 3, code_cpuid, sizeof(code_cpuid), RFLAGS_PLAIN, &regs) && (uint32_t)regs.rbx == 0;
 }
 
+static bool probe_legacy_paging(struct prober *prober)
+{
+    struct kvm_sregs sregs;
+    small_guest_sregs(&prober->guest, 0, &sregs);
+    sregs.efer = sregs.cr4 = 0;
+    sregs.gdt.base = sregs.idt.base = sregs.tr.base = 0;
+    sregs.cs.l = 0;
+    sregs.cs.db = 1;
+    return !ioctl(prober->guest.vcpu.fd, KVM_SET_SREGS, &sregs) &&
+           !ioctl(prober->guest.vcpu.fd, KVM_GET_SREGS, &sregs) && sregs.cr0 & CR0_PG;
+}
+
 static bool probe_step(struct prober *prober, unsigned cpl)
 {
     struct kvm_sregs sregs;
@@ -227,6 +240,7 @@ static void probe(struct prober *prober, struct host_kvm *host)
     is[HOST_CPL3_TS] = traps(prober, 3, code_addps, sizeof(code_addps), RFLAGS_PLAIN, &sregs, VEC_NM);
     is[HOST_SYSCALL_CPL0] = probe_syscall(prober);
     is[HOST_INTERRUPTS] = probe_interrupt(prober);
+    is[HOST_LEGACY_PAGING] = probe_legacy_paging(prober);
     is[HOST_CPL3_CPUID] = probe_cpuid(prober); /* last: it spoils the guest's CPUID */
 }
 

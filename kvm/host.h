@@ -21,18 +21,19 @@ enum host_kind {
 
 /* One probe of behaviour. */
 enum host_probe {
-    HOST_CPL0_NATIVE,  /* ADDPS executes at CPL 0 */
-    HOST_CPL0_LZCNT,   /* LZCNT at CPL 0 counts; a software emulator may take it for BSR */
-    HOST_CPL3_NATIVE,  /* SSE arithmetic executes at 64-bit CPL 3 */
-    HOST_CPL3_IOPL,    /* OUT at CPL 3 by IOPL 3 */
-    HOST_CPL3_BITMAP,  /* OUT at CPL 3 by the I/O permission bitmap */
-    HOST_CPL3_STEP,    /* KVM_GUESTDBG_SINGLESTEP exits at CPL 3 */
-    HOST_CPL3_TF,      /* RFLAGS.TF at CPL 3 raises #DB in the guest */
-    HOST_CPL3_TS,      /* CR0.TS raises #NM at CPL 3 */
-    HOST_SYSCALL_CPL0, /* SYSCALL ends at CPL 0 */
-    HOST_CPL3_CPUID,   /* CPUID at CPL 3 answers what KVM_SET_CPUID2 says */
-    HOST_CPL0_STEP,    /* KVM_GUESTDBG_SINGLESTEP exits at CPL 0 */
-    HOST_INTERRUPTS,   /* KVM_INTERRUPT is delivered */
+    HOST_CPL0_NATIVE,   /* ADDPS executes at CPL 0 */
+    HOST_CPL0_LZCNT,    /* LZCNT at CPL 0 counts; a software emulator may take it for BSR */
+    HOST_CPL3_NATIVE,   /* SSE arithmetic executes at 64-bit CPL 3 */
+    HOST_CPL3_IOPL,     /* OUT at CPL 3 by IOPL 3 */
+    HOST_CPL3_BITMAP,   /* OUT at CPL 3 by the I/O permission bitmap */
+    HOST_CPL3_STEP,     /* KVM_GUESTDBG_SINGLESTEP exits at CPL 3 */
+    HOST_CPL3_TF,       /* RFLAGS.TF at CPL 3 raises #DB in the guest */
+    HOST_CPL3_TS,       /* CR0.TS raises #NM at CPL 3 */
+    HOST_SYSCALL_CPL0,  /* SYSCALL ends at CPL 0 */
+    HOST_CPL3_CPUID,    /* CPUID at CPL 3 answers what KVM_SET_CPUID2 says */
+    HOST_LEGACY_PAGING, /* CR0.PG stays set outside of long mode */
+    HOST_CPL0_STEP,     /* KVM_GUESTDBG_SINGLESTEP exits at CPL 0 */
+    HOST_INTERRUPTS,    /* KVM_INTERRUPT is delivered */
     HOST_PROBES
 };
 

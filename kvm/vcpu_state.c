@@ -182,6 +182,7 @@ void vcpu_take_regs(const struct kvm_regs *r, struct cpu *cpu)
     const uint64_t g[17] = { r->rax, r->rcx, r->rdx, r->rbx, r->rsp, r->rbp, r->rsi, r->rdi, r->r8,
                              r->r9,  r->r10, r->r11, r->r12, r->r13, r->r14, r->r15, r->rip };
     memcpy(cpu->gpr, g, sizeof(g));
+    cpu->gpr[GPR_ZERO] = 0;
     cpu->rflags = r->rflags | FLAGS_FIXED;
     flags_set_status(cpu, cpu->rflags);
 }
