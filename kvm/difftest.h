@@ -45,7 +45,8 @@ struct difftest_outcome {
     uint32_t error;
     uint8_t vector;
     bool data_changed;
-    bool lost;                         /* no end within the limit: vector means nothing */
+    bool gp_emulated; /* the reference hands #GP to a software emulator, which may make another fault of it */
+    bool lost;        /* no end within the limit: vector means nothing */
     uint8_t data[DIFFTEST_DATA_BYTES]; /* valid if data_changed */
 };
 
@@ -90,19 +91,32 @@ void difftest_make_memory(struct difftest_random *random, struct difftest_memory
 
 /* --- sides --- */
 
-/* The reference: the processor of the host. */
-struct difftest_native;
-/* NULL with a text in *why if this host cannot do it. One per process: it owns signals and fixed addresses. */
-struct difftest_native *difftest_native_open(const char **why);
-void difftest_native_close(struct difftest_native *native);
+/*
+ * A reference: something that runs tests and says how they ended. One open at a time per process: it may own signals
+ * and fixed addresses.
+ */
+struct difftest_reference {
+    const char *name;                      /* as --reference has it */
+    unsigned batch;                        /* how many tests a run had best have, up to DIFFTEST_BATCH_MAX */
+    bool (*gp_emulated)(const void *self); /* NULL: no; see struct difftest_outcome */
+    bool traps_are_slow; /* a test that ends by a trap costs far more than one that runs into what follows it */
+    /* NULL with a text in *why if this host cannot do it. */
+    void *(*open)(const char **why);
+    void (*close)(void *self);
+    void (*run)(void *self, const struct difftest_memory *memory, const struct difftest_case *tests,
+                struct difftest_outcome *outcomes, unsigned count);
+    /* States a second so far, without the work around them; NULL: it does not tell. */
+    double (*rate)(const void *self);
+};
+#define DIFFTEST_BATCH_MAX 512u
+/* The processor of the host, in this process (difftest_native.c) and in a guest (difftest_kvm.c). */
+extern const struct difftest_reference difftest_reference_native, difftest_reference_kvm;
+
 /* What CPUID of the host offers, as a bit set of enum isa_feature (2 words). False: not an x86-64 host. */
 bool difftest_native_features(uint64_t features[2]);
 /* Marketing name of the host's processor and family-model-stepping, for reports. */
 void difftest_native_name(char *out, size_t bytes);
 bool difftest_native_is_intel(void);
-#define DIFFTEST_BATCH_MAX 32u
-void difftest_native_run(struct difftest_native *native, const struct difftest_memory *memory,
-                         const struct difftest_case *tests, struct difftest_outcome *outcomes, unsigned count);
 
 /* The interpreter. */
 struct difftest_sim;
@@ -128,7 +142,7 @@ enum difftest_verdict difftest_compare(const struct difftest_case *test, const s
 struct difftest_explanation {
     const char *name;
     const char *text;
-    bool intel_only, amd_only; /* where it is expected to be seen */
+    bool intel_only, amd_only, gp_emulated; /* where it is expected to be seen */
 };
 extern const struct difftest_explanation difftest_explanations[];
 extern const unsigned difftest_explanation_count;

@@ -8,6 +8,7 @@
  */
 #define _GNU_SOURCE /* REG_RIP, memfd_create */
 #include "kvm/difftest.h"
+#include "kvm/xsave_image.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -24,33 +25,14 @@
 #include <unistd.h>
 
 #define STACK_BYTES  (128u << 10)
-#define XSTATE_MAX   8192u
 #define XSTATE_MAGIC 0x46505853u /* FP_XSTATE_MAGIC1, in front of what the kernel says about the frame's image */
 
-/* The XSAVE components we load and compare (SDM vol. 1, 13.1), and where the host has them. */
-enum { X87_STATE = 0, SSE_STATE = 1, AVX_STATE = 2, OPMASK_STATE = 5, ZMM_HI256_STATE = 6, HI16_ZMM_STATE = 7 };
-#define FEATURES_SEEN 0xE7u
-
-/* Offsets in the FXSAVE image (SDM vol. 1, table 10-2), and behind it. */
-enum {
-    FX_FCW = 0,
-    FX_FSW = 2,
-    FX_TAGS = 4,
-    FX_FOP = 6,
-    FX_FIP = 8,
-    FX_FDP = 16,
-    FX_MXCSR = 24,
-    FX_ST = 32,
-    FX_XMM = 160,
-    FX_KERNEL = 464,
-    XSAVE_BV = 512
-};
+#define FX_KERNEL 464u /* in the FXSAVE image: what the kernel says about the frame */
 
 struct difftest_native {
     uint8_t *memory; /* writable mapping of everything: code, data, read-only page */
     uint8_t *stack;
-    uint32_t offset[8]; /* of the XSAVE components */
-    uint64_t features;  /* XSAVE components the kernel puts into a frame */
+    struct xsave_layout xsave;
     struct difftest_memory loaded;
     bool loaded_valid;
     uint64_t clean_flags; /* ID and NT, which the kernel does not load from a frame, are as here */
@@ -61,8 +43,7 @@ struct difftest_native {
     const struct difftest_case *tests;
     struct difftest_outcome *outcomes;
     greg_t caller_gregs[NGREG];
-    uint8_t caller_xstate[XSTATE_MAX];
-    size_t xstate_bytes;
+    uint8_t caller_xstate[XSAVE_IMAGE_BYTES_MAX];
 };
 
 /* Signals have no context argument of ours. */
@@ -73,97 +54,18 @@ static struct difftest_native *the_native;
 
 /* --- the frame's image and our state --- */
 
-static void get(const uint8_t *image, unsigned at, void *to, unsigned bytes)
+static void put_image(const struct difftest_native *native, uint8_t *image, const struct difftest_state *from)
 {
-    memcpy(to, image + at, bytes);
-}
-static void put(uint8_t *image, unsigned at, const void *from, unsigned bytes)
-{
-    memcpy(image + at, from, bytes);
-}
-
-static unsigned top_of(uint16_t fsw)
-{
-    return fsw >> 11 & 7;
-}
-
-static void put_x87(uint8_t *image, const struct x87 *x87)
-{
-    put(image, FX_FCW, &x87->fcw, 2);
-    put(image, FX_FSW, &x87->fsw, 2);
-    put(image, FX_TAGS, (const uint8_t[2]){ x87->tags, 0 }, 2);
-    put(image, FX_FOP, &x87->fop, 2);
-    put(image, FX_FIP, &x87->fip, 8);
-    put(image, FX_FDP, &x87->fdp, 8);
-    for (unsigned i = 0; i < 8; i++) {
-        const struct x87_register *r = &x87->r[(top_of(x87->fsw) + i) & 7];
-        put(image, FX_ST + 16 * i, &r->mantissa, 8);
-        put(image, FX_ST + 16 * i + 8, &r->exponent, 2);
-    }
-}
-
-static void get_x87(const uint8_t *image, struct x87 *x87)
-{
-    memset(x87, 0, sizeof(*x87));
-    get(image, FX_FCW, &x87->fcw, 2);
-    get(image, FX_FSW, &x87->fsw, 2);
-    get(image, FX_TAGS, &x87->tags, 1);
-    get(image, FX_FOP, &x87->fop, 2);
-    get(image, FX_FIP, &x87->fip, 8);
-    get(image, FX_FDP, &x87->fdp, 8);
-    for (unsigned i = 0; i < 8; i++) {
-        struct x87_register *r = &x87->r[(top_of(x87->fsw) + i) & 7];
-        get(image, FX_ST + 16 * i, &r->mantissa, 8);
-        get(image, FX_ST + 16 * i + 8, &r->exponent, 2);
-    }
-}
-
-static void put_image(const struct difftest_native *native, uint8_t *image, const struct difftest_state *state)
-{
-    uint64_t bv;
-    get(image, XSAVE_BV, &bv, 8);
-    bv |= native->features;
-    put(image, XSAVE_BV, &bv, 8);
-    put_x87(image, &state->x87);
-    put(image, FX_MXCSR, &state->mxcsr, 4);
-    for (unsigned i = 0; i < 16; i++)
-        put(image, FX_XMM + 16 * i, state->zmm[i].u8, 16);
-    if (native->features >> AVX_STATE & 1)
-        for (unsigned i = 0; i < 16; i++)
-            put(image, native->offset[AVX_STATE] + 16 * i, state->zmm[i].u8 + 16, 16);
-    if (!(native->features >> HI16_ZMM_STATE & 1))
-        return;
-    put(image, native->offset[OPMASK_STATE], state->opmask, 64);
-    for (unsigned i = 0; i < 16; i++) {
-        put(image, native->offset[ZMM_HI256_STATE] + 32 * i, state->zmm[i].u8 + 32, 32);
-        put(image, native->offset[HI16_ZMM_STATE] + 64 * i, state->zmm[16 + i].u8, 64);
-    }
+    /* nothing is written through the pointers */
+    struct difftest_state *state = (struct difftest_state *)(uintptr_t)from;
+    const struct xsave_registers registers = { &state->x87, state->zmm, state->opmask, &state->mxcsr, NULL };
+    xsave_image_put(&native->xsave, image, &registers);
 }
 
 static void get_image(const struct difftest_native *native, const uint8_t *image, struct difftest_state *state)
 {
-    uint64_t bv;
-    get(image, XSAVE_BV, &bv, 8);
-    memset(state->zmm, 0, sizeof(state->zmm));
-    memset(state->opmask, 0, sizeof(state->opmask));
-    get_x87(image, &state->x87);
-    if (!(bv >> X87_STATE & 1)) {
-        memset(&state->x87, 0, sizeof(state->x87));
-        state->x87.fcw = 0x37F;
-    }
-    get(image, FX_MXCSR, &state->mxcsr, 4);
-    for (unsigned i = 0; i < 16; i++) {
-        if (bv >> SSE_STATE & 1)
-            get(image, FX_XMM + 16 * i, state->zmm[i].u8, 16);
-        if (bv & native->features & 1u << AVX_STATE)
-            get(image, native->offset[AVX_STATE] + 16 * i, state->zmm[i].u8 + 16, 16);
-        if (bv & native->features & 1u << ZMM_HI256_STATE)
-            get(image, native->offset[ZMM_HI256_STATE] + 32 * i, state->zmm[i].u8 + 32, 32);
-        if (bv & native->features & 1u << HI16_ZMM_STATE)
-            get(image, native->offset[HI16_ZMM_STATE] + 64 * i, state->zmm[16 + i].u8, 64);
-    }
-    if (bv & native->features & 1u << OPMASK_STATE)
-        get(image, native->offset[OPMASK_STATE], state->opmask, 64);
+    const struct xsave_registers registers = { &state->x87, state->zmm, state->opmask, &state->mxcsr, NULL };
+    xsave_image_get(&native->xsave, image, &registers);
 }
 
 static const int greg_of[16] = {
@@ -206,7 +108,7 @@ static void end_test(struct difftest_native *native, const ucontext_t *context, 
     outcome->vector = (uint8_t)gregs[REG_TRAPNO];
     outcome->error = (uint32_t)gregs[REG_ERR];
     outcome->cr2 = outcome->vector == VEC_PF ? (uint64_t)gregs[REG_CR2] : 0;
-    outcome->lost = false;
+    outcome->lost = outcome->gp_emulated = false;
     get_image(native, image, &outcome->state);
     const uint8_t *data = native->memory + DATA_OFFSET;
     outcome->data_changed = memcmp(data, native->loaded.data, DIFFTEST_DATA_BYTES) != 0;
@@ -230,7 +132,7 @@ static void on_signal(int number, siginfo_t *info, void *context_)
     uint8_t *image = (uint8_t *)context->uc_mcontext.fpregs;
     if (native->index == UINT32_MAX) {
         memcpy(native->caller_gregs, context->uc_mcontext.gregs, sizeof(native->caller_gregs));
-        memcpy(native->caller_xstate, image, native->xstate_bytes);
+        memcpy(native->caller_xstate, image, native->xsave.bytes);
     } else {
         end_test(native, context, image, flags);
     }
@@ -239,13 +141,14 @@ static void on_signal(int number, siginfo_t *info, void *context_)
         return;
     }
     memcpy(context->uc_mcontext.gregs, native->caller_gregs, sizeof(native->caller_gregs));
-    memcpy(image, native->caller_xstate, native->xstate_bytes);
+    memcpy(image, native->caller_xstate, native->xsave.bytes);
     native->running = false;
 }
 
-void difftest_native_run(struct difftest_native *native, const struct difftest_memory *memory,
-                         const struct difftest_case *tests, struct difftest_outcome *outcomes, unsigned count)
+static void native_run(void *self, const struct difftest_memory *memory, const struct difftest_case *tests,
+                       struct difftest_outcome *outcomes, unsigned count)
 {
+    struct difftest_native *native = self;
     if (!native->loaded_valid || memcmp(&native->loaded, memory, sizeof(*memory)) != 0) {
         native->loaded = *memory;
         native->loaded_valid = true;
@@ -308,30 +211,9 @@ static bool take_signals(struct difftest_native *native)
     return true;
 }
 
-static bool find_xsave(struct difftest_native *native, const char **why)
-{
-    unsigned eax, ebx, ecx, edx, low, high;
-    if (!__get_cpuid_count(1, 0, &eax, &ebx, &ecx, &edx) || !(ecx & bit_OSXSAVE)) {
-        *why = "the host has no XSAVE";
-        return false;
-    }
-    __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-    native->features = low & FEATURES_SEEN;
-    if ((native->features & 0xE0) != 0xE0)
-        native->features &= 7;
-    for (unsigned i = AVX_STATE; i < 8; i++)
-        if (__get_cpuid_count(0xD, i, &eax, &ebx, &ecx, &edx))
-            native->offset[i] = ebx;
-    __get_cpuid_count(0xD, 0, &eax, &ebx, &ecx, &edx);
-    native->xstate_bytes = ebx;
-    if (ebx > XSTATE_MAX) {
-        *why = "the host's XSAVE area is larger than expected";
-        return false;
-    }
-    return true;
-}
+static void native_close(void *self);
 
-struct difftest_native *difftest_native_open(const char **why)
+static void *native_open(const char **why)
 {
     struct difftest_native *native = calloc(1, sizeof(*native));
     *why = "no memory";
@@ -339,7 +221,7 @@ struct difftest_native *difftest_native_open(const char **why)
         return NULL;
     the_native = native;
     native->clean_flags = __builtin_ia32_readeflags_u64() & ~(uint64_t)(FLAG_AC | FLAG_NT | FLAG_DF | FLAG_ID);
-    bool good = find_xsave(native, why);
+    bool good = xsave_layout_of_host(&native->xsave, why);
     if (good && !map_layout(native)) {
         *why = "the fixed addresses of the layout are taken";
         good = false;
@@ -350,12 +232,13 @@ struct difftest_native *difftest_native_open(const char **why)
     }
     if (good)
         return native;
-    difftest_native_close(native);
+    native_close(native);
     return NULL;
 }
 
-void difftest_native_close(struct difftest_native *native)
+static void native_close(void *self)
 {
+    struct difftest_native *native = self;
     static const int numbers[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP };
     if (!native)
         return;
@@ -419,14 +302,19 @@ bool difftest_native_is_intel(void)
 
 #else
 
-struct difftest_native *difftest_native_open(const char **why)
+static void *native_open(const char **why)
 {
     *why = "the host is no x86-64 Linux";
     return NULL;
 }
-void difftest_native_close(struct difftest_native *native)
+static void native_close(void *self)
 {
-    (void)native;
+    (void)self;
+}
+static void native_run(void *self, const struct difftest_memory *memory, const struct difftest_case *tests,
+                       struct difftest_outcome *outcomes, unsigned count)
+{
+    (void)self, (void)memory, (void)tests, (void)outcomes, (void)count;
 }
 bool difftest_native_features(uint64_t features[2])
 {
@@ -441,10 +329,9 @@ bool difftest_native_is_intel(void)
 {
     return false;
 }
-void difftest_native_run(struct difftest_native *native, const struct difftest_memory *memory,
-                         const struct difftest_case *tests, struct difftest_outcome *outcomes, unsigned count)
-{
-    (void)native, (void)memory, (void)tests, (void)outcomes, (void)count;
-}
 
 #endif
+
+const struct difftest_reference difftest_reference_native = {
+    .name = "native", .batch = 32, .open = native_open, .close = native_close, .run = native_run
+};

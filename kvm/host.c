@@ -63,6 +63,7 @@ const char *const host_probe_texts[HOST_PROBES] = {
     [HOST_CPL3_BITMAP] = "the TSS bitmap permits OUT at CPL 3",
     [HOST_CPL3_STEP] = "single-step exits at CPL 3",
     [HOST_CPL3_TF] = "RFLAGS.TF at CPL 3 raises #DB in the guest",
+    [HOST_CPL3_GP] = "#GP at CPL 3 is delivered as it is",
     [HOST_CPL3_TS] = "CR0.TS raises #NM at CPL 3",
     [HOST_SYSCALL_CPL0] = "SYSCALL ends at CPL 0",
     [HOST_CPL3_CPUID] = "CPUID at CPL 3 answers what we set",
@@ -118,8 +119,10 @@ static bool traps(struct prober *prober, unsigned cpl, const void *code, unsigne
 }
 
 static const uint8_t code_addps[] = { 0x0F, 0x58, 0xC1, 0xE6, PORT_DONE }; /* addps xmm0, xmm1; out */
-static const uint8_t code_out[] = { 0xE6, PORT_DONE };                     /* out 55h, al */
-static const uint8_t code_nop[] = { 0x90, 0x90, 0xE6, PORT_DONE };         /* nop; nop; out */
+/* mov rax, rsp; inc rax; paddd xmm0, [rax]: misaligned, and unknown to the emulator */
+static const uint8_t code_gp[] = { 0x48, 0x89, 0xE0, 0x48, 0xFF, 0xC0, 0x66, 0x0F, 0xFE, 0x00, 0xE6, PORT_DONE };
+static const uint8_t code_out[] = { 0xE6, PORT_DONE };                                             /* out 55h, al */
+static const uint8_t code_nop[] = { 0x90, 0x90, 0xE6, PORT_DONE };                                 /* nop; nop; out */
 static const uint8_t code_lzcnt[] = { 0xB8, 1, 0, 0, 0, 0xF3, 0x0F, 0xBD, 0xC0, 0xE6, PORT_DONE }; /* lzcnt eax, eax */
 static const uint8_t code_cpuid[] = { 0x31, 0xC9, 0x0F, 0xA2, 0xE6, PORT_DONE }; /* xor ecx, ecx; cpuid; out */
 static const uint8_t code_syscall[] = { 0x0F, 0x05 };
@@ -236,6 +239,7 @@ static void probe(struct prober *prober, struct host_kvm *host)
     is[HOST_CPL3_STEP] = probe_step(prober, 3);
     small_guest_sregs(&prober->guest, 3, &sregs);
     is[HOST_CPL3_TF] = traps(prober, 3, code_nop, sizeof(code_nop), RFLAGS_PLAIN | FLAG_TF, &sregs, VEC_DB);
+    is[HOST_CPL3_GP] = traps(prober, 3, code_gp, sizeof(code_gp), RFLAGS_PLAIN, &sregs, VEC_GP);
     sregs.cr0 |= CR0_TS;
     is[HOST_CPL3_TS] = traps(prober, 3, code_addps, sizeof(code_addps), RFLAGS_PLAIN, &sregs, VEC_NM);
     is[HOST_SYSCALL_CPL0] = probe_syscall(prober);

@@ -28,6 +28,7 @@ enum host_probe {
     HOST_CPL3_BITMAP,   /* OUT at CPL 3 by the I/O permission bitmap */
     HOST_CPL3_STEP,     /* KVM_GUESTDBG_SINGLESTEP exits at CPL 3 */
     HOST_CPL3_TF,       /* RFLAGS.TF at CPL 3 raises #DB in the guest */
+    HOST_CPL3_GP,       /* #GP at CPL 3 comes as #GP, not as what a software emulator makes of the instruction */
     HOST_CPL3_TS,       /* CR0.TS raises #NM at CPL 3 */
     HOST_SYSCALL_CPL0,  /* SYSCALL ends at CPL 0 */
     HOST_CPL3_CPUID,    /* CPUID at CPL 3 answers what KVM_SET_CPUID2 says */

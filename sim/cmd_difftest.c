@@ -21,6 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#define JOBS_MAX         256u
 #define DIFFTEST_SKIPPED 77 /* what ctest takes for "skipped" */
 
 struct difftest_options {
@@ -31,6 +32,7 @@ struct difftest_options {
 };
 
 static const char *const reference_names[] = { "native", "kvm", NULL };
+static const struct difftest_reference *const references[] = { &difftest_reference_native, &difftest_reference_kvm };
 
 #define AT(member) offsetof(struct difftest_options, member)
 static const struct option difftest_options[] = {
@@ -39,8 +41,8 @@ static const struct option difftest_options[] = {
     { "count", 0, "N", "states per form (256)", OPTION_NUMBER, AT(count), 1000, NULL },
     { "seed", 0, "S", "of everything made up (1)", OPTION_NUMBER, AT(seed), 0, NULL },
     { "jobs", 0, "N", "processes (1)", OPTION_NUMBER, AT(jobs), 0, NULL },
-    { "reference", 0, "WHICH", "native: this processor, by signals (native)", OPTION_CHOICE, AT(reference), 0,
-      reference_names },
+    { "reference", 0, "WHICH", "this processor: native, by signals, or kvm, in a guest (native)", OPTION_CHOICE,
+      AT(reference), 0, reference_names },
     { "report", 0, "FILE", "a line per form: tried, equal, masked, explained, differing", OPTION_TEXT, AT(report), 0,
       NULL },
     { "vectors", 0, "DIR", "where the reduced case of each differing form is written", OPTION_TEXT, AT(vectors), 0,
@@ -68,12 +70,16 @@ struct form_result {
 struct shared {
     unsigned next; /* the next row to be taken; jobs take them by an atomic addition */
     struct form_result forms[ISA_ROW_COUNT];
+    bool gp_emulated;       /* by the reference */
+    double rates[JOBS_MAX]; /* states a second of each job's reference alone */
 };
 
 struct job {
+    unsigned number;
     const struct difftest_options *options;
     struct shared *shared;
-    struct difftest_native *native;
+    const struct difftest_reference *reference;
+    void *opened; /* by the reference */
     struct difftest_sim *sim;
     struct difftest_random random;
     uint64_t features[2];
@@ -113,7 +119,7 @@ static bool still_differs(struct job *job, const struct difftest_memory *memory,
                           struct difftest_outcome *reference)
 {
     unsigned explanation;
-    difftest_native_run(job->native, memory, test, reference, 1);
+    job->reference->run(job->opened, memory, test, reference, 1);
     difftest_sim_run(job->sim, memory, test, &job->outcome);
     return difftest_compare(test, reference, &job->outcome, memory, &explanation, NULL) == DIFFTEST_DIFFERS;
 }
@@ -213,7 +219,7 @@ static void report_mismatch(struct job *job, unsigned row, const struct difftest
 static void run_batch(struct job *job, unsigned row, unsigned count)
 {
     struct form_result *form = &job->shared->forms[row];
-    difftest_native_run(job->native, &job->memory, job->tests, job->references, count);
+    job->reference->run(job->opened, &job->memory, job->tests, job->references, count);
     unsigned first[DIFFTEST_BATCH_MAX], differing = 0;
     for (unsigned i = 0; i < count; i++) {
         unsigned explanation = 0;
@@ -242,6 +248,12 @@ static void run_batch(struct job *job, unsigned row, unsigned count)
         report_mismatch(job, row, &job->tests[first[i]]);
 }
 
+/* True if the trap of a single step tells no more than running into what follows. */
+static bool may_run_on(const struct difftest_case *test)
+{
+    return test->step && test->row && !(test->row->attributes & (ISA_BRANCH | ISA_REP));
+}
+
 /* The states of a form: batches, each with new memory; eight states an encoding, one encoding in sixteen illegal. */
 static void run_form(struct job *job, unsigned row)
 {
@@ -250,7 +262,8 @@ static void run_form(struct job *job, unsigned row)
     job->random.state = job->options->seed * 0x9E3779B97F4A7C15u + row;
     form->begun = true;
     while (left > 0) {
-        unsigned count = left < DIFFTEST_BATCH_MAX ? (unsigned)left : DIFFTEST_BATCH_MAX, made = 0;
+        unsigned batch = job->reference->batch, made = 0;
+        unsigned count = left < batch ? (unsigned)left : batch;
         difftest_make_memory(&job->random, &job->memory);
         while (made < count) {
             bool illegal = (difftest_random(&job->random) & 15) == 0;
@@ -264,6 +277,8 @@ static void run_form(struct job *job, unsigned row)
                 }
                 continue;
             }
+            if (job->reference->traps_are_slow && may_run_on(test) && difftest_random(&job->random) % 32)
+                test->step = false;
             for (unsigned i = 1; i < states; i++)
                 test[i] = test[0];
             for (unsigned i = 0; i < states; i++)
@@ -276,19 +291,21 @@ static void run_form(struct job *job, unsigned row)
     form->done = true;
 }
 
-static int run_job(const struct difftest_options *options, struct shared *shared)
+static int run_job(const struct difftest_options *options, struct shared *shared, unsigned number)
 {
     struct job *job = calloc(1, sizeof(*job));
     const char *why = "no memory";
     if (!job)
         return STATUS_HOST_ERROR;
     job->options = options;
+    job->number = number;
     job->shared = shared;
     difftest_native_features(job->features);
     difftest_native_name(job->processor, sizeof(job->processor));
     job->sim = difftest_sim_open(job->features);
-    job->native = job->sim ? difftest_native_open(&why) : NULL;
-    if (!job->native) {
+    job->reference = references[options->reference];
+    job->opened = job->sim ? job->reference->open(&why) : NULL;
+    if (!job->opened) {
         fprintf(stderr, "sim difftest: skipped: %s\n", why);
         return DIFFTEST_SKIPPED;
     }
@@ -299,7 +316,11 @@ static int run_job(const struct difftest_options *options, struct shared *shared
         if (row_wanted(options, &isa_rows[row]) && !not_run(job->features, &isa_rows[row]))
             run_form(job, row);
     }
-    difftest_native_close(job->native);
+    if (job->reference->gp_emulated)
+        shared->gp_emulated = job->reference->gp_emulated(job->opened);
+    if (job->reference->rate)
+        shared->rates[job->number] = job->reference->rate(job->opened);
+    job->reference->close(job->opened);
     difftest_sim_close(job->sim);
     free(job);
     return STATUS_OK;
@@ -316,7 +337,7 @@ static int run_jobs(const struct difftest_options *options, struct shared *share
         if (pid < 0)
             return STATUS_HOST_ERROR;
         if (pid == 0) {
-            int status = run_job(options, shared);
+            int status = run_job(options, shared, i);
             fflush(stdout);
             _exit(status);
         }
@@ -416,6 +437,16 @@ static void print_totals(const struct totals *totals, double seconds)
            totals->differing, totals->differing_forms, seconds, (double)totals->tried / (seconds > 0 ? seconds : 1));
 }
 
+/* What the reference alone does, without generator, interpreter and comparison. */
+static void print_rates(const struct difftest_options *options, const struct shared *shared)
+{
+    double rate = 0;
+    for (unsigned i = 0; i < options->jobs; i++)
+        rate += shared->rates[i];
+    if (rate > 0)
+        printf("the reference alone (%s): %.0f states a second\n", references[options->reference]->name, rate);
+}
+
 static double now_seconds(void)
 {
     struct timespec now;
@@ -424,13 +455,14 @@ static double now_seconds(void)
 }
 
 /* A defined difference that a whole run never met may be out of date. */
-static unsigned print_explanations(const struct totals *totals, bool whole)
+static unsigned print_explanations(const struct totals *totals, bool whole, bool gp_emulated)
 {
     unsigned stale = 0;
     bool intel = difftest_native_is_intel();
     for (unsigned i = 0; i < difftest_explanation_count; i++) {
         const struct difftest_explanation *e = &difftest_explanations[i];
-        bool expected = whole && !(e->intel_only && !intel) && !(e->amd_only && intel);
+        bool expected =
+            whole && !(e->intel_only && !intel) && !(e->amd_only && intel) && (gp_emulated || !e->gp_emulated);
         if (totals->by_explanation[i])
             printf("  explained by %s: %" PRIu64 "\n", e->name, totals->by_explanation[i]);
         else if (expected) {
@@ -450,16 +482,12 @@ static int compare(struct difftest_options *options)
         fprintf(stderr, "sim difftest: skipped: the host is no x86-64 Linux\n");
         return DIFFTEST_SKIPPED;
     }
-    if (options->reference == 1) {
-        fprintf(stderr, "sim difftest: the reference kvm does not exist yet; native runs the same forms\n");
-        return STATUS_USAGE;
-    }
     if (shared == MAP_FAILED)
         return STATUS_HOST_ERROR;
     difftest_native_name(processor, sizeof(processor));
     if (!options->quiet)
-        printf("reference: %s; table %s, count %" PRIu64 ", seed %" PRIu64 "\n", processor, isa_fingerprint,
-               options->count, options->seed);
+        printf("reference: %s (%s); table %s, count %" PRIu64 ", seed %" PRIu64 "\n", processor,
+               references[options->reference]->name, isa_fingerprint, options->count, options->seed);
     double start = now_seconds();
     struct totals totals;
     int status = run_jobs(options, shared);
@@ -467,8 +495,9 @@ static int compare(struct difftest_options *options)
     add_up(options, shared, &totals);
     if (!options->quiet)
         print_skipped(options, features);
-    print_explanations(&totals, !options->isa && !options->insn && options->count >= 256);
+    print_explanations(&totals, !options->isa && !options->insn && options->count >= 256, shared->gp_emulated);
     print_totals(&totals, seconds);
+    print_rates(options, shared);
     if (options->report) {
         FILE *out = fopen(options->report, "w");
         if (!out) {
@@ -540,21 +569,22 @@ static int rebase(const char *path)
     if (!in || !job)
         return STATUS_BAD_INPUT;
     snprintf(new_path, sizeof(new_path), "%s.new", path);
-    job->native = difftest_native_open(&why);
-    if (!job->native) {
+    job->reference = &difftest_reference_native;
+    job->opened = job->reference->open(&why);
+    if (!job->opened) {
         fprintf(stderr, "sim difftest: skipped: %s\n", why);
         return DIFFTEST_SKIPPED;
     }
     difftest_native_name(job->processor, sizeof(job->processor));
     out = fopen(new_path, "w");
     while (out && (got = difftest_vector_read(in, &job->tests[0], &job->references[0], &job->memory, &line)) > 0) {
-        difftest_native_run(job->native, &job->memory, &job->tests[0], &job->references[0], 1);
+        job->reference->run(job->opened, &job->memory, &job->tests[0], &job->references[0], 1);
         difftest_vector_write(out, &job->tests[0], &job->references[0], &job->memory, job->processor);
         count++;
     }
     if (got < 0)
         fprintf(stderr, "sim difftest: %s:%u: not a line of a vector\n", path, line);
-    difftest_native_close(job->native);
+    job->reference->close(job->opened);
     free(job);
     fclose(in);
     if (!out || fclose(out) || got < 0 || rename(new_path, path))
@@ -570,7 +600,7 @@ int cmd_difftest(int argc, char **argv)
     int parsed = options_parse(&difftest_line, &options, &positional, argc, argv);
     if (parsed)
         return parsed == OPTIONS_HELP ? STATUS_OK : STATUS_USAGE;
-    if (options.jobs < 1 || options.jobs > 256) {
+    if (options.jobs < 1 || options.jobs > JOBS_MAX) {
         fprintf(stderr, "sim difftest: --jobs is 1 to 256\n");
         return STATUS_USAGE;
     }
