@@ -25,13 +25,14 @@
 
 enum { AT_KSTACK_END = 0x1000 };
 
-struct difftest_kvm {
+struct kvm_reference {
     struct small_guest guest;
     struct xsave_layout xsave;
     uint8_t *variables, *records, *results, *code, *data, *read_only, *pristine;
     struct difftest_memory loaded;
     bool loaded_valid;
     bool gp_emulated;
+    bool jumps; /* tests of this run end by a jump where they can; a single one ends by INT3 like in the interpreter */
     uint64_t states, guest_ns; /* how many ran in how much time inside the guest */
     unsigned explained;        /* failures of KVM told so far */
 };
@@ -52,7 +53,7 @@ static uint64_t get64(const uint8_t *at)
 
 /* --- opening --- */
 
-static uint8_t *map_pages(struct difftest_kvm *kvm, uint64_t linear, uint64_t physical, unsigned pages, uint64_t flags)
+static uint8_t *map_pages(struct kvm_reference *kvm, uint64_t linear, uint64_t physical, unsigned pages, uint64_t flags)
 {
     for (unsigned i = 0; i < pages; i++)
         if (!small_guest_map(&kvm->guest, linear + 4096u * i, physical + 4096u * i, flags | SMALL_GUEST_USER))
@@ -60,14 +61,14 @@ static uint8_t *map_pages(struct difftest_kvm *kvm, uint64_t linear, uint64_t ph
     return small_guest_at(&kvm->guest, physical);
 }
 
-static uint8_t *take_pages(struct difftest_kvm *kvm, uint64_t linear, unsigned pages, uint64_t flags,
+static uint8_t *take_pages(struct kvm_reference *kvm, uint64_t linear, unsigned pages, uint64_t flags,
                            uint64_t *physical)
 {
     *physical = small_guest_take(&kvm->guest, pages);
     return *physical ? map_pages(kvm, linear, *physical, pages, flags) : NULL;
 }
 
-static bool map_everything(struct difftest_kvm *kvm)
+static bool map_everything(struct kvm_reference *kvm)
 {
     const uint64_t data_flags = SMALL_GUEST_WRITE | SMALL_GUEST_NO_EXECUTE;
     uint64_t code, physical, kstack = small_guest_take(&kvm->guest, 1);
@@ -93,7 +94,7 @@ static bool map_everything(struct difftest_kvm *kvm)
     return true;
 }
 
-static bool install_handlers(struct difftest_kvm *kvm)
+static bool install_handlers(struct kvm_reference *kvm)
 {
     uint64_t at = small_guest_take(&kvm->guest, 1);
     if (!at)
@@ -106,7 +107,7 @@ static bool install_handlers(struct difftest_kvm *kvm)
 }
 
 /* Enters the driver anew: at the start, and after KVM has given up on a test. */
-static bool enter_driver(struct difftest_kvm *kvm)
+static bool enter_driver(struct kvm_reference *kvm)
 {
     struct vcpu *vcpu = &kvm->guest.vcpu;
     struct kvm_sregs sregs;
@@ -130,7 +131,7 @@ static void *kvm_open(const char **why)
 {
     struct host_kvm host;
     bool fits = true;
-    struct difftest_kvm *kvm = calloc(1, sizeof(*kvm));
+    struct kvm_reference *kvm = calloc(1, sizeof(*kvm));
     *why = "no memory";
     if (!kvm)
         return NULL;
@@ -159,7 +160,7 @@ static void *kvm_open(const char **why)
 
 static void kvm_close(void *self)
 {
-    struct difftest_kvm *kvm = self;
+    struct kvm_reference *kvm = self;
     if (!kvm)
         return;
     small_guest_close(&kvm->guest);
@@ -168,7 +169,7 @@ static void kvm_close(void *self)
 
 /* --- one run --- */
 
-static void load_memory(struct difftest_kvm *kvm, const struct difftest_memory *memory)
+static void load_memory(struct kvm_reference *kvm, const struct difftest_memory *memory)
 {
     if (kvm->loaded_valid && memcmp(&kvm->loaded, memory, sizeof(*memory)) == 0)
         return;
@@ -180,14 +181,14 @@ static void load_memory(struct difftest_kvm *kvm, const struct difftest_memory *
 }
 
 /* True if a jump may stand behind the instruction in place of the INT3: it can do nothing but fall through or fault. */
-static bool falls_through(const struct difftest_case *test)
+static bool falls_through(const struct kvm_reference *kvm, const struct difftest_case *test)
 {
-    return !test->step && test->row && !(test->row->attributes & ISA_BRANCH) &&
+    return kvm->jumps && !test->step && test->row && !(test->row->attributes & ISA_BRANCH) &&
            strncmp(test->row->mnemonic, "POPF", 4) != 0 &&
            test->state.rip + test->length + TAIL_BYTES <= DIFFTEST_CODE + DIFFTEST_CODE_BYTES;
 }
 
-static void put_code(uint8_t *record, const struct difftest_case *test)
+static void put_code(const struct kvm_reference *kvm, uint8_t *record, const struct difftest_case *test)
 {
     uint8_t *code = record + RECORD_CODE;
     unsigned length = test->length;
@@ -195,7 +196,7 @@ static void put_code(uint8_t *record, const struct difftest_case *test)
     if (length > room)
         length = (unsigned)room;
     memcpy(code, test->bytes, length);
-    if (falls_through(test)) {
+    if (falls_through(kvm, test)) {
         uint8_t pad = (uint8_t)(-(test->state.rip + length + 6) & 7);
         memset(code + length, 0xCC, TAIL_BYTES);
         memcpy(code + length, (const uint8_t[6]){ 0xFF, 0x25, pad }, 6);
@@ -208,13 +209,13 @@ static void put_code(uint8_t *record, const struct difftest_case *test)
 }
 
 /* True if both have the same bytes at the same place: writing code that is then run costs more than the run. */
-static bool same_code(const struct difftest_case *a, const struct difftest_case *b)
+static bool same_code(const struct kvm_reference *kvm, const struct difftest_case *a, const struct difftest_case *b)
 {
     return a->length == b->length && a->state.rip == b->state.rip && memcmp(a->bytes, b->bytes, a->length) == 0 &&
-           falls_through(a) == falls_through(b);
+           falls_through(kvm, a) == falls_through(kvm, b);
 }
 
-static void put_record(struct difftest_kvm *kvm, uint8_t *record, const struct difftest_case *test)
+static void put_record(struct kvm_reference *kvm, uint8_t *record, const struct difftest_case *test)
 {
     /* nothing is written through the pointers */
     struct difftest_state *state = (struct difftest_state *)(uintptr_t)&test->state;
@@ -225,12 +226,12 @@ static void put_record(struct difftest_kvm *kvm, uint8_t *record, const struct d
                                 state->rflags | FLAGS_FIXED | FLAG_IF | (test->step ? FLAG_TF : 0), state->gpr[RSP],
                                 SMALL_GUEST_USER_SS };
     memcpy(record + RECORD_FRAME, frame, sizeof(frame));
-    put_code(record, test);
+    put_code(kvm, record, test);
     memset(record + RECORD_IMAGE + 512, 0, 64);
     xsave_image_put(&kvm->xsave, record + RECORD_IMAGE, &registers);
 }
 
-static void take_record(const struct difftest_kvm *kvm, unsigned index, const struct difftest_case *test,
+static void take_record(const struct kvm_reference *kvm, unsigned index, const struct difftest_case *test,
                         struct difftest_outcome *outcome)
 {
     const uint8_t *record = kvm->records + (uint64_t)index * RECORD_BYTES;
@@ -267,18 +268,18 @@ static uint64_t thread_ns(void)
 }
 
 /* KVM gave up in the middle of a test: that one has no outcome; the guest goes on with the next. */
-static void skip_test(struct difftest_kvm *kvm, int exit, const struct difftest_case *tests, unsigned count,
+static void skip_test(struct kvm_reference *kvm, int exit, const struct difftest_case *tests, unsigned count,
                       struct difftest_outcome *outcomes)
 {
     uint64_t current = get64(kvm->variables + VAR_CURRENT);
     uint64_t index = (current - GUEST_DRIVER - GUEST_RECORDS) / RECORD_BYTES;
-    outcomes[index].lost = true;
+    outcomes[index].no_verdict = true;
     if (kvm->explained++ < 3)
         vcpu_explain(&kvm->guest.vcpu, exit, "sim difftest: kvm: ", stderr);
     memset(kvm->code, 0xCC, DIFFTEST_CODE_BYTES);
     memcpy(kvm->data, kvm->loaded.data, DIFFTEST_DATA_BYTES);
     if (index + 1 < count)
-        put_code(kvm->records + (index + 1) * RECORD_BYTES, &tests[index + 1]);
+        put_code(kvm, kvm->records + (index + 1) * RECORD_BYTES, &tests[index + 1]);
     put64(kvm->variables + VAR_CURRENT, current + RECORD_BYTES);
     put64(kvm->variables + VAR_OUT_TOP, current + RECORD_BYTES + RECORD_OUT_TOP);
     put64(kvm->variables + VAR_DATA, GUEST_DRIVER + GUEST_DATA + (index + 1) * DIFFTEST_DATA_BYTES);
@@ -288,17 +289,18 @@ static void skip_test(struct difftest_kvm *kvm, int exit, const struct difftest_
 static void kvm_run(void *self, const struct difftest_memory *memory, const struct difftest_case *tests,
                     struct difftest_outcome *outcomes, unsigned count)
 {
-    struct difftest_kvm *kvm = self;
+    struct kvm_reference *kvm = self;
     struct vcpu *vcpu = &kvm->guest.vcpu;
     load_memory(kvm, memory);
+    kvm->jumps = count > 1;
     for (unsigned i = 0; i < count; i++) {
         uint8_t *record = kvm->records + i * RECORD_BYTES;
         put_record(kvm, record, &tests[i]);
-        if (i && same_code(&tests[i - 1], &tests[i])) {
+        if (i && same_code(kvm, &tests[i - 1], &tests[i])) {
             put64(record + RECORD_WRITE, 0);
             put64(record - RECORD_BYTES + RECORD_REMOVE, 0);
         }
-        outcomes[i].lost = false;
+        outcomes[i].lost = outcomes[i].no_verdict = false;
         outcomes[i].gp_emulated = kvm->gp_emulated;
     }
     put64(kvm->variables + VAR_CURRENT, GUEST_DRIVER + GUEST_RECORDS);
@@ -317,22 +319,28 @@ static void kvm_run(void *self, const struct difftest_memory *memory, const stru
     kvm->guest_ns += thread_ns() - started;
     kvm->states += count;
     for (unsigned i = 0; i < count; i++)
-        if (!outcomes[i].lost)
+        if (!outcomes[i].no_verdict)
             take_record(kvm, i, &tests[i], &outcomes[i]);
 }
 
 static bool kvm_gp_emulated(const void *self)
 {
-    return ((const struct difftest_kvm *)self)->gp_emulated;
+    return ((const struct kvm_reference *)self)->gp_emulated;
 }
 
 static double kvm_rate(const void *self)
 {
-    const struct difftest_kvm *kvm = self;
+    const struct kvm_reference *kvm = self;
     return kvm->guest_ns ? (double)kvm->states * 1e9 / (double)kvm->guest_ns : 0;
 }
 
-const struct difftest_reference difftest_reference_kvm = {
+/* What the host keeps for itself in its own process it keeps in a page-table-based guest, too. */
+static const char *kvm_row_skipped(const struct isa_row *row)
+{
+    return difftest_native.row_skipped(row);
+}
+
+const struct difftest_reference difftest_kvm = {
     .name = "kvm",
     .batch = DIFFTEST_BATCH_MAX,
     .traps_are_slow = true,
@@ -341,4 +349,5 @@ const struct difftest_reference difftest_reference_kvm = {
     .run = kvm_run,
     .rate = kvm_rate,
     .gp_emulated = kvm_gp_emulated,
+    .row_skipped = kvm_row_skipped,
 };

@@ -8,7 +8,6 @@
  */
 #define _GNU_SOURCE /* REG_RIP, memfd_create */
 #include "kvm/difftest.h"
-#include "kvm/xsave_image.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -25,14 +24,33 @@
 #include <unistd.h>
 
 #define STACK_BYTES  (128u << 10)
+#define XSTATE_MAX   8192u
 #define XSTATE_MAGIC 0x46505853u /* FP_XSTATE_MAGIC1, in front of what the kernel says about the frame's image */
 
-#define FX_KERNEL 464u /* in the FXSAVE image: what the kernel says about the frame */
+/* The XSAVE components we load and compare (SDM vol. 1, 13.1), and where the host has them. */
+enum { X87_STATE = 0, SSE_STATE = 1, AVX_STATE = 2, OPMASK_STATE = 5, ZMM_HI256_STATE = 6, HI16_ZMM_STATE = 7 };
+#define FEATURES_SEEN 0xE7u
+
+/* Offsets in the FXSAVE image (SDM vol. 1, table 10-2), and behind it. */
+enum {
+    FX_FCW = 0,
+    FX_FSW = 2,
+    FX_TAGS = 4,
+    FX_FOP = 6,
+    FX_FIP = 8,
+    FX_FDP = 16,
+    FX_MXCSR = 24,
+    FX_ST = 32,
+    FX_XMM = 160,
+    FX_KERNEL = 464,
+    XSAVE_BV = 512
+};
 
 struct difftest_native {
     uint8_t *memory; /* writable mapping of everything: code, data, read-only page */
     uint8_t *stack;
-    struct xsave_layout xsave;
+    uint32_t offset[8]; /* of the XSAVE components */
+    uint64_t features;  /* XSAVE components the kernel puts into a frame */
     struct difftest_memory loaded;
     bool loaded_valid;
     uint64_t clean_flags; /* ID and NT, which the kernel does not load from a frame, are as here */
@@ -43,7 +61,8 @@ struct difftest_native {
     const struct difftest_case *tests;
     struct difftest_outcome *outcomes;
     greg_t caller_gregs[NGREG];
-    uint8_t caller_xstate[XSAVE_IMAGE_BYTES_MAX];
+    uint8_t caller_xstate[XSTATE_MAX];
+    size_t xstate_bytes;
 };
 
 /* Signals have no context argument of ours. */
@@ -54,18 +73,97 @@ static struct difftest_native *the_native;
 
 /* --- the frame's image and our state --- */
 
-static void put_image(const struct difftest_native *native, uint8_t *image, const struct difftest_state *from)
+static void get(const uint8_t *image, unsigned at, void *to, unsigned bytes)
 {
-    /* nothing is written through the pointers */
-    struct difftest_state *state = (struct difftest_state *)(uintptr_t)from;
-    const struct xsave_registers registers = { &state->x87, state->zmm, state->opmask, &state->mxcsr, NULL };
-    xsave_image_put(&native->xsave, image, &registers);
+    memcpy(to, image + at, bytes);
+}
+static void put(uint8_t *image, unsigned at, const void *from, unsigned bytes)
+{
+    memcpy(image + at, from, bytes);
+}
+
+static unsigned top_of(uint16_t fsw)
+{
+    return fsw >> 11 & 7;
+}
+
+static void put_x87(uint8_t *image, const struct x87 *x87)
+{
+    put(image, FX_FCW, &x87->fcw, 2);
+    put(image, FX_FSW, &x87->fsw, 2);
+    put(image, FX_TAGS, (const uint8_t[2]){ x87->tags, 0 }, 2);
+    put(image, FX_FOP, &x87->fop, 2);
+    put(image, FX_FIP, &x87->fip, 8);
+    put(image, FX_FDP, &x87->fdp, 8);
+    for (unsigned i = 0; i < 8; i++) {
+        const struct x87_register *r = &x87->r[(top_of(x87->fsw) + i) & 7];
+        put(image, FX_ST + 16 * i, &r->mantissa, 8);
+        put(image, FX_ST + 16 * i + 8, &r->exponent, 2);
+    }
+}
+
+static void get_x87(const uint8_t *image, struct x87 *x87)
+{
+    memset(x87, 0, sizeof(*x87));
+    get(image, FX_FCW, &x87->fcw, 2);
+    get(image, FX_FSW, &x87->fsw, 2);
+    get(image, FX_TAGS, &x87->tags, 1);
+    get(image, FX_FOP, &x87->fop, 2);
+    get(image, FX_FIP, &x87->fip, 8);
+    get(image, FX_FDP, &x87->fdp, 8);
+    for (unsigned i = 0; i < 8; i++) {
+        struct x87_register *r = &x87->r[(top_of(x87->fsw) + i) & 7];
+        get(image, FX_ST + 16 * i, &r->mantissa, 8);
+        get(image, FX_ST + 16 * i + 8, &r->exponent, 2);
+    }
+}
+
+static void put_image(const struct difftest_native *native, uint8_t *image, const struct difftest_state *state)
+{
+    uint64_t bv;
+    get(image, XSAVE_BV, &bv, 8);
+    bv |= native->features;
+    put(image, XSAVE_BV, &bv, 8);
+    put_x87(image, &state->x87);
+    put(image, FX_MXCSR, &state->mxcsr, 4);
+    for (unsigned i = 0; i < 16; i++)
+        put(image, FX_XMM + 16 * i, state->zmm[i].u8, 16);
+    if (native->features >> AVX_STATE & 1)
+        for (unsigned i = 0; i < 16; i++)
+            put(image, native->offset[AVX_STATE] + 16 * i, state->zmm[i].u8 + 16, 16);
+    if (!(native->features >> HI16_ZMM_STATE & 1))
+        return;
+    put(image, native->offset[OPMASK_STATE], state->opmask, 64);
+    for (unsigned i = 0; i < 16; i++) {
+        put(image, native->offset[ZMM_HI256_STATE] + 32 * i, state->zmm[i].u8 + 32, 32);
+        put(image, native->offset[HI16_ZMM_STATE] + 64 * i, state->zmm[16 + i].u8, 64);
+    }
 }
 
 static void get_image(const struct difftest_native *native, const uint8_t *image, struct difftest_state *state)
 {
-    const struct xsave_registers registers = { &state->x87, state->zmm, state->opmask, &state->mxcsr, NULL };
-    xsave_image_get(&native->xsave, image, &registers);
+    uint64_t bv;
+    get(image, XSAVE_BV, &bv, 8);
+    memset(state->zmm, 0, sizeof(state->zmm));
+    memset(state->opmask, 0, sizeof(state->opmask));
+    get_x87(image, &state->x87);
+    if (!(bv >> X87_STATE & 1)) {
+        memset(&state->x87, 0, sizeof(state->x87));
+        state->x87.fcw = 0x37F;
+    }
+    get(image, FX_MXCSR, &state->mxcsr, 4);
+    for (unsigned i = 0; i < 16; i++) {
+        if (bv >> SSE_STATE & 1)
+            get(image, FX_XMM + 16 * i, state->zmm[i].u8, 16);
+        if (bv & native->features & 1u << AVX_STATE)
+            get(image, native->offset[AVX_STATE] + 16 * i, state->zmm[i].u8 + 16, 16);
+        if (bv & native->features & 1u << ZMM_HI256_STATE)
+            get(image, native->offset[ZMM_HI256_STATE] + 32 * i, state->zmm[i].u8 + 32, 32);
+        if (bv & native->features & 1u << HI16_ZMM_STATE)
+            get(image, native->offset[HI16_ZMM_STATE] + 64 * i, state->zmm[16 + i].u8, 64);
+    }
+    if (bv & native->features & 1u << OPMASK_STATE)
+        get(image, native->offset[OPMASK_STATE], state->opmask, 64);
 }
 
 static const int greg_of[16] = {
@@ -108,7 +206,7 @@ static void end_test(struct difftest_native *native, const ucontext_t *context, 
     outcome->vector = (uint8_t)gregs[REG_TRAPNO];
     outcome->error = (uint32_t)gregs[REG_ERR];
     outcome->cr2 = outcome->vector == VEC_PF ? (uint64_t)gregs[REG_CR2] : 0;
-    outcome->lost = outcome->gp_emulated = false;
+    outcome->lost = outcome->no_verdict = outcome->gp_emulated = false;
     get_image(native, image, &outcome->state);
     const uint8_t *data = native->memory + DATA_OFFSET;
     outcome->data_changed = memcmp(data, native->loaded.data, DIFFTEST_DATA_BYTES) != 0;
@@ -132,7 +230,7 @@ static void on_signal(int number, siginfo_t *info, void *context_)
     uint8_t *image = (uint8_t *)context->uc_mcontext.fpregs;
     if (native->index == UINT32_MAX) {
         memcpy(native->caller_gregs, context->uc_mcontext.gregs, sizeof(native->caller_gregs));
-        memcpy(native->caller_xstate, image, native->xsave.bytes);
+        memcpy(native->caller_xstate, image, native->xstate_bytes);
     } else {
         end_test(native, context, image, flags);
     }
@@ -141,14 +239,14 @@ static void on_signal(int number, siginfo_t *info, void *context_)
         return;
     }
     memcpy(context->uc_mcontext.gregs, native->caller_gregs, sizeof(native->caller_gregs));
-    memcpy(image, native->caller_xstate, native->xsave.bytes);
+    memcpy(image, native->caller_xstate, native->xstate_bytes);
     native->running = false;
 }
 
-static void native_run(void *self, const struct difftest_memory *memory, const struct difftest_case *tests,
+static void native_run(void *reference, const struct difftest_memory *memory, const struct difftest_case *tests,
                        struct difftest_outcome *outcomes, unsigned count)
 {
-    struct difftest_native *native = self;
+    struct difftest_native *native = reference;
     if (!native->loaded_valid || memcmp(&native->loaded, memory, sizeof(*memory)) != 0) {
         native->loaded = *memory;
         native->loaded_valid = true;
@@ -211,7 +309,30 @@ static bool take_signals(struct difftest_native *native)
     return true;
 }
 
-static void native_close(void *self);
+static bool find_xsave(struct difftest_native *native, const char **why)
+{
+    unsigned eax, ebx, ecx, edx, low, high;
+    if (!__get_cpuid_count(1, 0, &eax, &ebx, &ecx, &edx) || !(ecx & bit_OSXSAVE)) {
+        *why = "the host has no XSAVE";
+        return false;
+    }
+    __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    native->features = low & FEATURES_SEEN;
+    if ((native->features & 0xE0) != 0xE0)
+        native->features &= 7;
+    for (unsigned i = AVX_STATE; i < 8; i++)
+        if (__get_cpuid_count(0xD, i, &eax, &ebx, &ecx, &edx))
+            native->offset[i] = ebx;
+    __get_cpuid_count(0xD, 0, &eax, &ebx, &ecx, &edx);
+    native->xstate_bytes = ebx;
+    if (ebx > XSTATE_MAX) {
+        *why = "the host's XSAVE area is larger than expected";
+        return false;
+    }
+    return true;
+}
+
+static void native_close(void *reference);
 
 static void *native_open(const char **why)
 {
@@ -221,7 +342,7 @@ static void *native_open(const char **why)
         return NULL;
     the_native = native;
     native->clean_flags = __builtin_ia32_readeflags_u64() & ~(uint64_t)(FLAG_AC | FLAG_NT | FLAG_DF | FLAG_ID);
-    bool good = xsave_layout_of_host(&native->xsave, why);
+    bool good = find_xsave(native, why);
     if (good && !map_layout(native)) {
         *why = "the fixed addresses of the layout are taken";
         good = false;
@@ -236,9 +357,9 @@ static void *native_open(const char **why)
     return NULL;
 }
 
-static void native_close(void *self)
+static void native_close(void *reference)
 {
-    struct difftest_native *native = self;
+    struct difftest_native *native = reference;
     static const int numbers[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP };
     if (!native)
         return;
@@ -256,50 +377,6 @@ static void native_close(void *self)
     free(native);
 }
 
-bool difftest_native_features(uint64_t features[2])
-{
-    features[0] = 1;
-    features[1] = 0;
-    unsigned low = 0, high = 0;
-    unsigned r[4];
-    if (__get_cpuid_count(1, 0, &r[0], &r[1], &r[2], &r[3]) && r[2] & bit_OSXSAVE)
-        __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-    for (unsigned i = 1; i < ISA_FEATURE_COUNT; i++) {
-        const struct isa_feature_info *info = &isa_features[i];
-        unsigned regs[4] = { 0 };
-        if (!__get_cpuid_count(info->leaf, info->subleaf, &regs[0], &regs[1], &regs[2], &regs[3]))
-            continue;
-        if (regs[info->reg] >> info->bit & 1)
-            features[i / 64] |= 1ull << (i % 64);
-    }
-    return true;
-}
-
-void difftest_native_name(char *out, size_t bytes)
-{
-    char name[49] = { 0 };
-    unsigned r[4];
-    for (unsigned i = 0; i < 3; i++)
-        if (__get_cpuid(0x80000002 + i, &r[0], &r[1], &r[2], &r[3]))
-            memcpy(name + 16 * i, r, 16);
-    const char *start = name;
-    while (*start == ' ')
-        start++;
-    __get_cpuid(1, &r[0], &r[1], &r[2], &r[3]);
-    unsigned family = r[0] >> 8 & 15, model = r[0] >> 4 & 15;
-    if (family == 6 || family == 15)
-        model |= r[0] >> 12 & 0xF0;
-    if (family == 15)
-        family += r[0] >> 20 & 0xFF;
-    snprintf(out, bytes, "%s (family %u, model %u, stepping %u)", start, family, model, r[0] & 15);
-}
-
-bool difftest_native_is_intel(void)
-{
-    unsigned r[4] = { 0 };
-    return __get_cpuid(0, &r[0], &r[1], &r[2], &r[3]) && r[1] == signature_INTEL_ebx;
-}
-
 #else
 
 static void *native_open(const char **why)
@@ -307,31 +384,95 @@ static void *native_open(const char **why)
     *why = "the host is no x86-64 Linux";
     return NULL;
 }
-static void native_close(void *self)
+static void native_close(void *reference)
 {
-    (void)self;
+    (void)reference;
 }
-static void native_run(void *self, const struct difftest_memory *memory, const struct difftest_case *tests,
+static void native_run(void *reference, const struct difftest_memory *memory, const struct difftest_case *tests,
                        struct difftest_outcome *outcomes, unsigned count)
 {
-    (void)self, (void)memory, (void)tests, (void)outcomes, (void)count;
-}
-bool difftest_native_features(uint64_t features[2])
-{
-    features[0] = features[1] = 0;
-    return false;
-}
-void difftest_native_name(char *out, size_t bytes)
-{
-    snprintf(out, bytes, "none");
-}
-bool difftest_native_is_intel(void)
-{
-    return false;
+    (void)reference, (void)memory, (void)tests, (void)outcomes, (void)count;
 }
 
 #endif
 
-const struct difftest_reference difftest_reference_native = {
-    .name = "native", .batch = 32, .open = native_open, .close = native_close, .run = native_run
+/* --- what is left out --- */
+
+/* What works alike on both sides, at CPL 3 in 64-bit mode, without a trace of the host. */
+static const char *native_row_skipped(const struct isa_row *row)
+{
+    static const struct {
+        const char *mnemonic, *reason;
+    } skipped[] = {
+        { "SYSCALL", "calls the host's kernel" },
+        { "SYSENTER", "calls the host's kernel" },
+        { "INT", "calls the host's kernel" },
+        { "INT1", "the host's kernel takes it for a debugger's" },
+        { "INT3", "ends the test" },
+        { "IRET", "changes CS and SS" },
+        { "RETF", "changes CS" },
+        { "RDTSC", "reads the time" },
+        { "RDTSCP", "reads the time" },
+        { "RDPMC", "reads the time" },
+        { "RDRAND", "draws a random number" },
+        { "RDSEED", "draws a random number" },
+        { "CPUID", "the model answers, not the host" },
+        { "XGETBV", "the model answers, not the host" },
+        { "RDPID", "the model answers, not the host" },
+        { "SGDT", "the host's tables" },
+        { "SIDT", "the host's tables" },
+        { "SLDT", "the host's tables" },
+        { "STR", "the host's tables" },
+        { "SMSW", "the host's control register" },
+        { "LAR", "the host's tables" },
+        { "LSL", "the host's tables" },
+        { "VERR", "the host's tables" },
+        { "VERW", "the host's tables" },
+        { "LSS", "changes a segment register" },
+        { "LFS", "changes a segment register" },
+        { "LGS", "changes a segment register" },
+        { "WRFSBASE", "changes the host's thread" },
+        { "WRGSBASE", "changes a segment base that a signal frame lacks" },
+        { "RDFSBASE", "the host's thread" },
+        { "WRPKRU", "changes state that is not compared" },
+        { "RDPKRU", "reads state that is not compared" },
+        { "XSAVE", "its image depends on the components of the host" },
+        { "XSAVEOPT", "its image depends on the components of the host" },
+        { "XSAVEC", "its image depends on the components of the host" },
+        { "XRSTOR", "its image depends on the components of the host" },
+        { "UMONITOR", "waits" },
+        { "UMWAIT", "waits" },
+        { "TPAUSE", "waits" },
+        { "MONITOR", "waits" },
+        { "MWAIT", "waits" },
+        { "RTM", "transactions" },
+        { "XBEGIN", "transactions" },
+        { "XABORT", "transactions" },
+        { "XEND", "transactions" },
+        { "XTEST", "transactions" },
+    };
+    if (row->attributes & ISA_UNIMPLEMENTED)
+        return "not implemented";
+    if (row->attributes & ISA_NOT64)
+        return "not in 64-bit mode";
+    for (unsigned i = 0; i < sizeof(skipped) / sizeof(skipped[0]); i++)
+        if (strcmp(row->mnemonic, skipped[i].mnemonic) == 0)
+            return skipped[i].reason;
+    for (unsigned i = 0; i < row->operand_count; i++) {
+        const struct operand_code *operand = &row->operand[i];
+        if (operand->cls == CLASS_SEG && i == 0 && strcmp(row->mnemonic, "PUSH") != 0)
+            return "changes a segment register";
+        if (operand->size == SIZE_P)
+            return "changes CS";
+    }
+    return NULL;
+}
+
+const struct difftest_reference difftest_native = {
+    .name = "native",
+    .batch = 32,
+    .open = native_open,
+    .close = native_close,
+    .run = native_run,
+    .row_skipped = native_row_skipped,
 };
