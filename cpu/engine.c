@@ -10,6 +10,7 @@
 #include "cpu/debug.h"
 #include "cpu/flags.h"
 #include "cpu/insn.h"
+#include "cpu/profile.h"
 #include "cpu/simd.h"
 #include "cpu/tlb.h"
 
@@ -51,6 +52,7 @@ void engine_destroy(struct cpu *cpu)
         return;
     block_cache_destroy(cpu);
     tlb_destroy(cpu);
+    profile_end(cpu);
     free(cpu->engine);
     cpu->engine = NULL;
 }
@@ -158,6 +160,7 @@ static void code_read(struct cpu *cpu, uint64_t physical, uint8_t *to, unsigned 
  */
 static struct block *scratch_block(struct cpu *cpu, uint64_t linear, uint64_t physical, uint64_t limit_bytes)
 {
+    cpu->engine->paths[ENGINE_SCRATCH]++;
     uint8_t bytes[INSN_BYTES_MAX];
     unsigned in_page = RAM_PAGE_BYTES - (linear & (RAM_PAGE_BYTES - 1));
     unsigned first = in_page < INSN_BYTES_MAX ? in_page : INSN_BYTES_MAX;
@@ -212,6 +215,7 @@ static struct block *block_at_rip(struct cpu *cpu, uint32_t mode, bool *cached)
     uint64_t limit_bytes = bytes_to_limit(cpu, rip);
     uint64_t physical;
     *cached = false;
+    cpu->engine->paths[ENGINE_LOOKUP]++;
     if (limit_bytes == 0) {
         fault_raise(cpu, VEC_GP, true, 0);
         return NULL;
@@ -228,6 +232,7 @@ static struct block *block_at_rip(struct cpu *cpu, uint32_t mode, bool *cached)
         return scratch_block(cpu, linear, physical, limit_bytes);
     struct block *block = block_find(cpu, physical, mode);
     if (!block) {
+        cpu->engine->paths[ENGINE_LOWERED]++;
         block = block_reserve(cpu);
         unsigned offset = physical & (RAM_PAGE_BYTES - 1);
         size_t size =
@@ -257,6 +262,7 @@ static void deliver(struct cpu *cpu)
     if (outcome == ENGINE_BOUNDARY)
         return;
     cpu->engine->outcome = ENGINE_BOUNDARY;
+    cpu->engine->paths[ENGINE_FAULTED]++;
     cpu->board->clock.now_cycles = cpu->cycle;
     exception_deliver(cpu, cpu->fault, outcome == ENGINE_TRAP);
 }
@@ -270,6 +276,7 @@ static void run_single(struct cpu *cpu)
     bool rf = cpu->rflags & FLAG_RF || shadow & SHADOW_MOV_SS; /* MOV SS suppresses a breakpoint behind it likewise */
     bool cached;
     struct block *block = NULL;
+    engine->paths[ENGINE_SINGLE]++;
     if (rf || !(cpu->mode & MODE_STEP) || !debug_match_execute(cpu, code_linear(cpu, cpu->gpr[GPR_RIP])))
         block = block_at_rip(cpu, cpu->mode | MODE_SINGLE, &cached);
     if (block) {
@@ -307,6 +314,7 @@ static void run_blocks(struct cpu *cpu)
     struct block *block = jump->block;
     bool cached = true;
     engine->chain_from = NULL;
+    engine->paths[ENGINE_RUN]++;
     if (jump->rip != rip || jump->generation != generation || jump->mode != cpu->mode)
         block = block_at_rip(cpu, cpu->mode, &cached);
     if (!block) {

@@ -28,6 +28,23 @@ enum engine_outcome {
     ENGINE_TRAP,     /* cpu->fault is to be delivered; RIP is that of the next instruction; a software interrupt */
 };
 
+/* Slow paths, counted for --profile-ops: how often each was taken. */
+enum engine_path {
+    ENGINE_RUN,
+    ENGINE_LOOKUP,
+    ENGINE_LOWERED,
+    ENGINE_SCRATCH,
+    ENGINE_SINGLE,
+    ENGINE_FAULTED,
+    ENGINE_READ,
+    ENGINE_WRITE,
+    ENGINE_WALK,
+    ENGINE_GENERATION,
+    ENGINE_PATHS
+};
+
+struct profile; /* profile.c */
+
 struct engine {
     struct jump_entry jumps[JUMP_CACHE_ENTRIES];
     enum engine_outcome outcome;
@@ -39,6 +56,8 @@ struct engine {
     bool generic; /* lower to the handlers that serve everything: the fuzzer compares them with the specialised ones */
     struct tlb_set *tlbs;
     struct block_cache *blocks;
+    struct profile *profile; /* NULL: none is taken */
+    uint64_t paths[ENGINE_PATHS];
 };
 
 /* Cycle and RIP of an instruction in the middle of a block, for out-of-line calls that need the exact time. */

@@ -10,6 +10,7 @@
 #include "cpu/handler.h"
 #include "cpu/insn.h"
 #include "cpu/model.h"
+#include "cpu/profile.h"
 
 /* --- ops that stand for no instruction --- */
 
@@ -416,6 +417,19 @@ static size_t finish_block(struct lowering *to, unsigned end)
     return (size_t)((uint8_t *)(chains + 2) - (uint8_t *)block);
 }
 
+/* Puts the profile's op at the head of the block. Returns the block's size with it. */
+static size_t count_entries(struct lowering *to, size_t size)
+{
+    struct op entered;
+    struct block *block = to->block;
+    profile_block(to->cpu->engine->profile, to->insns, block->ops, to->count, to->fused, &entered);
+    entered.left = block->cycles;
+    entered.insns_left = block->insns;
+    memmove(&block->ops[1], &block->ops[0], size - offsetof(struct block, ops));
+    block->ops[0] = entered;
+    return size + sizeof(entered);
+}
+
 #define BLOCK_CYCLES_MAX 200u
 
 size_t lower_block(const struct cpu *cpu, struct block *block, uint64_t physical, uint32_t mode, const uint8_t *bytes,
@@ -450,5 +464,6 @@ size_t lower_block(const struct cpu *cpu, struct block *block, uint64_t physical
     }
     choose_handlers(&to);
     fuse_branch(&to);
-    return finish_block(&to, at);
+    size_t size = finish_block(&to, at);
+    return cpu->engine->profile && limit > 1 ? count_entries(&to, size) : size;
 }

@@ -7,6 +7,8 @@
 #include "sim/session.h"
 #include "sim/version.h"
 
+#include "cpu/profile.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -16,6 +18,7 @@
 #include <sys/random.h>
 #include <time.h>
 
+#define PROFILE_TOP     40u /* forms and pairs that --profile-ops prints */
 #define CMDLINE_DEFAULT "console=ttyS0 panic=-1"
 
 struct run_options {
@@ -24,7 +27,7 @@ struct run_options {
     uint64_t memory, max_cycles, mark_every, idle_limit;
     struct option_range single_step;
     unsigned on_reset, entry, fp;
-    bool quiet, force;
+    bool profile, quiet, force;
 };
 
 static const char *const fp_names[] = { "host", "soft", NULL };
@@ -50,6 +53,8 @@ static const char *const fp_names[] = { "host", "soft", NULL };
           AT(single_step),                                                                                              \
           0,                                                                                                            \
           NULL },                                                                                                       \
+        { "profile-ops", 0,           NULL, "say at the end which instructions, pairs and slow paths mattered",         \
+          OPTION_FLAG,   AT(profile), 0,    NULL },                                                                     \
         { "seed", 0, "N", "source of all entropy (a fresh one)", OPTION_TEXT, AT(seed), 0, NULL },                      \
         { "rtc", 0, "DATE", "YYYY-MM-DD[Thh:mm:ss] at cycle 0, or host (2025-01-01)", OPTION_TEXT, AT(rtc), 0, NULL },  \
         { "max-cycles",   0,    "N", "end there; a cycle is a nanosecond of virtual time", OPTION_NUMBER,               \
@@ -124,6 +129,7 @@ static enum status take_machine(const struct run_options *options, struct machin
     machine->ram_bytes = options->memory;
     machine->cpu_model = cpu_model_find(options->cpu);
     machine->soft_fp = options->fp;
+    machine->profile = options->profile;
     machine->rtc_start_seconds = MACHINE_RTC_DEFAULT;
     if (!machine->cpu_model)
         return refuse_cpu(options->cpu);
@@ -244,6 +250,8 @@ static enum status run_session(const struct run_options *options, const struct s
                 print_start(config);
             session_run(&session);
             status = session_status(&session);
+            if (options->profile && session.machine)
+                profile_print(machine_boot_cpu(session.machine), PROFILE_TOP, stderr);
             if (!options->quiet)
                 session_summary(&session, records ? options->output : NULL);
             else if (session.error)

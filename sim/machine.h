@@ -23,6 +23,7 @@ struct machine_config {
     uint64_t seed;
     uint64_t rtc_start_seconds; /* the RTC's date at cycle 0, since 1970-01-01 00:00:00 */
     bool soft_fp;               /* how, not what: never in a log */
+    bool profile;               /* likewise */
 };
 
 /* The host's end of the console. */

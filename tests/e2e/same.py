@@ -85,7 +85,8 @@ def guests():
         log = temporary(build + ".mp")
         letters(log, build)
         same_bytes(reference, log)
-    for name, options in {"soft": ["--fp", "soft"], "step": ["--single-step", "0:99999999999"]}.items():
+    for name, options in {"soft": ["--fp", "soft"], "step": ["--single-step", "0:99999999999"],
+                          "profile": ["--profile-ops"]}.items():
         log = temporary(name + ".mp")
         letters(log, "release", *options)
         same_bytes(reference, log)
