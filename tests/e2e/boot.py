@@ -2,6 +2,7 @@
 """Debian's kernels boot to a shell, answer a dialogue and power off; the recording replays with every state equal."""
 import hashlib
 import re
+import resource
 
 import harness
 from harness import CLOUD, FULL, INITRD, NOTESTS, case, check, need, record, verify
@@ -82,6 +83,16 @@ def v2():
 def full():
     """The distribution's full kernel: XZ, which is a few thousand million instructions of decompression."""
     boots(harness.temporary("log.mp"), "--cmdline", NOTESTS, kernel=FULL)
+
+
+@case
+def memory():
+    """Recorder and replayer need at most 64 MiB besides the guest's memory, of which a small guest leaves little unused."""
+    size = 96
+    boots(harness.temporary("log.mp"), "--cmdline", NOTESTS, "--memory", f"{size}M")
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10  # MiB, of the largest of those that ended
+    check(peak > size * 3 // 4, f"{peak} MiB cannot be the peak of a simulator whose guest has {size}")
+    check(peak <= size + 64, f"sim took {peak} MiB for a guest of {size}")
 
 
 @case
