@@ -104,10 +104,11 @@ const struct op *engine_land(struct cpu *cpu, const struct op *op)
     if (op->insns_left == 1 || op == engine->landing)
         return op;
     engine->landing[0] = *op;
-    /* costs before the last instruction of a block are 1 each, so op[1] is the next instruction whatever op is */
-    engine->landing[1] = (struct op){
-        .run = land, .at_length = (uint16_t)(op_end(op) << 4), .left = op[1].left, .insns_left = op[1].insns_left
-    };
+    /* costs before the last instruction of a block are 1 each */
+    engine->landing[1] = (struct op){ .run = land,
+                                      .at_length = (uint16_t)(op_end(op) << 4),
+                                      .left = (uint8_t)(op->left - 1),
+                                      .insns_left = (uint8_t)(op->insns_left - 1) };
     return engine->landing;
 }
 

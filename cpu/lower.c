@@ -366,7 +366,7 @@ static void choose_handlers(struct lowering *to)
 /* Fuses a compare with the conditional jump that ends the block, if there is a handler for the pair. */
 static void fuse_branch(struct lowering *to)
 {
-    if (to->count < 2 || (to->mode & MODE_CODE_MASK) != MODE_CODE64 || to->raised[to->count - 1])
+    if (to->count < 2 || to->raised[to->count - 1])
         return;
     const struct insn *first = &to->insns[to->count - 2], *jump = &to->insns[to->count - 1];
     struct op *op = &to->block->ops[to->count - 2];
@@ -376,16 +376,63 @@ static void fuse_branch(struct lowering *to)
     int shape = shape_of(first);
     if ((!test && first->row->handlers != &handlers_cmp) || !jcc || jump->opcode >> 4 == 14 || shape < 0)
         return;
+    unsigned width = op->form & 3, condition = jump->opcode & 15;
+    if (op->flags & OP_MEM) {
+        op_fn *handler = fused_memory_handler(test, (enum shape)shape, width, condition);
+        if (handler && !(op->flags & OP_SEGMENTED))
+            op->run = handler;
+        return;
+    }
+    op_fn *handler = fused_handler(test, (enum shape)shape, width, condition);
     unsigned length = first->length + jump->length;
-    op_fn *handler = fused_handler(test, (enum shape)shape, op->form & 3, jump->opcode & 15);
     if (!handler || length > 15)
         return;
     if (shape == SHAPE_RI)
         op->disp = (int32_t)op->imm; /* immediates of CMP and TEST have 32 bits at most */
     op->imm = to->block->ops[to->count - 1].imm;
     op->at_length = (uint16_t)(op_at(op) << 4 | length);
+    op->scale = first->length;
     op->run = handler;
     to->fused = true;
+}
+
+/* Joins neighbours on the stack. */
+static void fuse_stack(struct lowering *to)
+{
+    for (unsigned i = 0; i + 1 < to->count; i++) {
+        struct op *op = &to->block->ops[i];
+        op_fn *handler = fused_stack_handler(op, op + 1);
+        if (!handler)
+            continue;
+        op->run = handler;
+        i++;
+    }
+}
+
+static void fuse(struct lowering *to)
+{
+    if ((to->mode & MODE_CODE_MASK) != MODE_CODE64)
+        return;
+    fuse_branch(to);
+    fuse_stack(to);
+}
+
+/* An instruction that only takes its time needs no op: who leaves the block elsewhere knows its own place. */
+static void drop_nops(struct lowering *to, unsigned ops)
+{
+    struct block *block = to->block;
+    unsigned kept = 0;
+    for (unsigned i = 0; i < ops; i++) {
+        if (i < to->count && !to->raised[i] && to->insns[i].row->handlers == &handlers_nop)
+            continue;
+        if (kept != i) {
+            block->ops[kept] = block->ops[i];
+            if (i < to->count)
+                to->insns[kept] = to->insns[i];
+        }
+        kept++;
+    }
+    to->count -= ops - kept;
 }
 
 /* Appends the end op where the last instruction is no branch, and the chains. Returns the block's size in bytes. */
@@ -394,15 +441,12 @@ static size_t finish_block(struct lowering *to, unsigned end)
     struct block *block = to->block;
     const struct insn *last = &to->insns[to->count - 1];
     bool raised = to->raised[to->count - 1];
-    unsigned ops = to->count - to->fused;
+    unsigned ops = to->count - to->fused, cycles = 0;
     if (raised || !(last->row->attributes & ISA_BRANCH)) {
         bool leaves = !raised && last->row->attributes & ISA_ENDS;
         block->ops[ops++] =
             (struct op){ .run = leaves ? op_block_leave : op_block_end, .at_length = (uint16_t)(end << 4) };
     }
-    struct chain *chains = (struct chain *)&block->ops[ops];
-    chains[0] = chains[1] = (struct chain){ 0 };
-    unsigned cycles = 0;
     for (unsigned i = to->count; i-- > 0;) {
         const struct isa_row *row = to->insns[i].row;
         cycles += to->raised[i] || !row ? 1 : row->cost;
@@ -414,6 +458,10 @@ static size_t finish_block(struct lowering *to, unsigned end)
     block->cycles = (uint8_t)cycles;
     block->insns = (uint8_t)to->count;
     block->bytes = (uint16_t)end;
+    unsigned count = to->count;
+    drop_nops(to, ops);
+    struct chain *chains = (struct chain *)&block->ops[ops - (count - to->count)];
+    chains[0] = chains[1] = (struct chain){ 0 };
     return (size_t)((uint8_t *)(chains + 2) - (uint8_t *)block);
 }
 
@@ -463,7 +511,8 @@ size_t lower_block(const struct cpu *cpu, struct block *block, uint64_t physical
             break;
     }
     choose_handlers(&to);
-    fuse_branch(&to);
+    if (!cpu->engine->generic)
+        fuse(&to);
     size_t size = finish_block(&to, at);
     return cpu->engine->profile && limit > 1 ? count_entries(&to, size) : size;
 }
