@@ -86,6 +86,12 @@ bool difftest_make_insn(struct difftest_random *random, const struct isa_row *ro
                         bool illegal, struct difftest_case *test);
 /* Makes up a state that suits the instruction, so that memory operands fall where they matter. */
 void difftest_make_state(struct difftest_random *random, const uint64_t *features, struct difftest_case *test);
+/*
+ * Sets test->flags_undefined: what the vendor's manual (either's: DIFFTEST_EITHER) leaves undefined of this instruction
+ * in this state.
+ */
+enum difftest_vendor { DIFFTEST_INTEL, DIFFTEST_AMD, DIFFTEST_EITHER };
+void difftest_mask(struct difftest_case *test, enum difftest_vendor vendor);
 void difftest_make_memory(struct difftest_random *random, struct difftest_memory *memory);
 
 /* --- sides --- */
@@ -106,8 +112,8 @@ void difftest_native_run(struct difftest_native *native, const struct difftest_m
 
 /* The interpreter. */
 struct difftest_sim;
-/* features: those the model gets. NULL: no memory. */
-struct difftest_sim *difftest_sim_open(const uint64_t *features);
+/* features: those the model gets; how: enum undefined_how, Intel's or AMD's. NULL: no memory. */
+struct difftest_sim *difftest_sim_open(const uint64_t *features, enum undefined_how how);
 void difftest_sim_close(struct difftest_sim *sim);
 void difftest_sim_run(struct difftest_sim *sim, const struct difftest_memory *memory, const struct difftest_case *test,
                       struct difftest_outcome *outcome);

@@ -26,11 +26,14 @@
 struct difftest_options {
     const char *isa, *insn, *report, *vectors, *replay, *rebase;
     uint64_t count, seed, jobs;
-    unsigned reference;
+    unsigned reference, undefined;
     bool quiet;
 };
 
 static const char *const reference_names[] = { "native", "kvm", NULL };
+/* masked: what the manual leaves undefined is as Intel's processors do it, and is not compared */
+enum { UNDEFINED_MASKED, UNDEFINED_AS_INTEL, UNDEFINED_AS_AMD };
+static const char *const undefined_names[] = { "masked", "intel", "amd", NULL };
 
 #define AT(member) offsetof(struct difftest_options, member)
 static const struct option difftest_options[] = {
@@ -41,6 +44,8 @@ static const struct option difftest_options[] = {
     { "jobs", 0, "N", "processes (1)", OPTION_NUMBER, AT(jobs), 0, NULL },
     { "reference", 0, "WHICH", "native: this processor, by signals (native)", OPTION_CHOICE, AT(reference), 0,
       reference_names },
+    { "undefined", 0, "WHO", "intel, amd: compare what manuals leave undefined too, on a host of that vendor (masked)",
+      OPTION_CHOICE, AT(undefined), 0, undefined_names },
     { "report", 0, "FILE", "a line per form: tried, equal, masked, explained, differing", OPTION_TEXT, AT(report), 0,
       NULL },
     { "vectors", 0, "DIR", "where the reduced case of each differing form is written", OPTION_TEXT, AT(vectors), 0,
@@ -242,6 +247,13 @@ static void run_batch(struct job *job, unsigned row, unsigned count)
         report_mismatch(job, row, &job->tests[first[i]]);
 }
 
+static void make_state(struct job *job, struct difftest_case *test)
+{
+    difftest_make_state(&job->random, job->features, test);
+    if (job->options->undefined == UNDEFINED_MASKED)
+        difftest_mask(test, difftest_native_is_intel() ? DIFFTEST_INTEL : DIFFTEST_AMD);
+}
+
 /* The states of a form: batches, each with new memory; eight states an encoding, one encoding in sixteen illegal. */
 static void run_form(struct job *job, unsigned row)
 {
@@ -267,7 +279,7 @@ static void run_form(struct job *job, unsigned row)
             for (unsigned i = 1; i < states; i++)
                 test[i] = test[0];
             for (unsigned i = 0; i < states; i++)
-                difftest_make_state(&job->random, job->features, &test[i]);
+                make_state(job, &test[i]);
             made += states;
         }
         run_batch(job, row, made);
@@ -286,7 +298,8 @@ static int run_job(const struct difftest_options *options, struct shared *shared
     job->shared = shared;
     difftest_native_features(job->features);
     difftest_native_name(job->processor, sizeof(job->processor));
-    job->sim = difftest_sim_open(job->features);
+    job->sim =
+        difftest_sim_open(job->features, options->undefined == UNDEFINED_AS_AMD ? UNDEFINED_AMD : UNDEFINED_INTEL);
     job->native = job->sim ? difftest_native_open(&why) : NULL;
     if (!job->native) {
         fprintf(stderr, "sim difftest: skipped: %s\n", why);
@@ -454,12 +467,18 @@ static int compare(struct difftest_options *options)
         fprintf(stderr, "sim difftest: the reference kvm does not exist yet; native runs the same forms\n");
         return STATUS_USAGE;
     }
+    if (options->undefined != UNDEFINED_MASKED &&
+        (options->undefined == UNDEFINED_AS_INTEL) != difftest_native_is_intel()) {
+        fprintf(stderr, "sim difftest: skipped: the host's processor is not of the vendor that --undefined names\n");
+        return DIFFTEST_SKIPPED;
+    }
     if (shared == MAP_FAILED)
         return STATUS_HOST_ERROR;
     difftest_native_name(processor, sizeof(processor));
     if (!options->quiet)
-        printf("reference: %s; table %s, count %" PRIu64 ", seed %" PRIu64 "\n", processor, isa_fingerprint,
-               options->count, options->seed);
+        printf("reference: %s; table %s, count %" PRIu64 ", seed %" PRIu64 ", undefined flags %s\n", processor,
+               isa_fingerprint, options->count, options->seed,
+               options->undefined == UNDEFINED_MASKED ? "masked" : "compared");
     double start = now_seconds();
     struct totals totals;
     int status = run_jobs(options, shared);
@@ -498,7 +517,7 @@ static int replay(const char *path)
     uint64_t features[2] = { UINT64_MAX, UINT64_MAX };
     struct job *job = calloc(1, sizeof(*job));
     if (job)
-        job->sim = difftest_sim_open(features);
+        job->sim = difftest_sim_open(features, UNDEFINED_INTEL);
     if (!job || !job->sim) {
         free(job);
         fclose(in);
