@@ -211,9 +211,9 @@ struct shutdown_cause {
 };
 
 /* Who decides what the manual leaves undefined (cpu/undefined.h): configuration, like the model. */
-enum undefined_how { UNDEFINED_INTEL, UNDEFINED_AMD, UNDEFINED_RANDOM };
+enum undefined_how { UNDEFINED_INTEL, UNDEFINED_AMD, UNDEFINED_RANDOM, UNDEFINED_RANDOM_OLD };
 struct undefined_choice {
-    uint64_t seed; /* of UNDEFINED_RANDOM */
+    uint64_t seed; /* of the random ones */
     uint8_t how;   /* enum undefined_how */
     uint8_t reserved[7];
 };

@@ -398,10 +398,11 @@ class Undefined:
 
     def __init__(self, line, text):
         fields = [field.strip() for field in text.split("|")]
-        if len(fields) != 6 or not all(fields):
-            raise Bad("an undefined line has six columns, none of them empty (this one: %d)" % len(fields))
-        names, self.when, self.what, self.intel, self.amd, whose = fields
+        if len(fields) != 7 or not all(fields):
+            raise Bad("an undefined line has seven columns, none of them empty (this one: %d)" % len(fields))
+        names, self.when, self.what, self.intel, self.amd, whose, seen = fields
         self.line, self.handlers, self.whose = line, names.split(), set(whose.split())
+        self.seen = set() if seen == "-" else set(seen.split())
         if self.when not in WHENS:
             raise Bad("unknown condition '%s'" % self.when)
         if self.what != "R" and (set(self.what) - set("OSZAPC") or len(set(self.what)) != len(self.what)):
@@ -409,17 +410,20 @@ class Undefined:
         for rule in (self.intel, self.amd):
             if rule not in RULES or (rule in OF_RULES and self.what != "O"):
                 raise Bad("no rule '%s' for %s" % (rule, self.what))
-        if not self.whose or self.whose - {"intel", "amd"}:
-            raise Bad("whose manual: intel, amd")
+        if not self.whose or self.whose - {"intel", "amd", "old"}:
+            raise Bad("whose manual: intel, amd, old")
+        if self.seen - {"intel", "amd"}:
+            raise Bad("seen: intel, amd, or -")
 
     def canonical(self):
         return "|".join(["undefined", " ".join(self.handlers), self.when, self.what, self.intel, self.amd, " ".join(sorted(self.whose))])
 
     def c(self):
         what = "true, 0" if self.what == "R" else "false, %s" % flag_mask(self.what)
-        return "    { UNDEFINED_%s, %s, RULE_%s, RULE_%s, %s }," % (
-            WHENS[self.when], what, self.intel.upper(), self.amd.upper(),
-            ", ".join("true" if name in self.whose else "false" for name in ("intel", "amd")))
+        whose = " | ".join("UNDEFINED_BY_" + name.upper() for name in sorted(self.whose))
+        seen = " | ".join("UNDEFINED_BY_" + name.upper() for name in sorted(self.seen)) or "0"
+        return "    { UNDEFINED_%s, %s, RULE_%s, RULE_%s, %s, %s }," % (
+            WHENS[self.when], what, self.intel.upper(), self.amd.upper(), whose, seen)
 
 
 def check_undefined(path, rows, undefined):

@@ -1,7 +1,8 @@
 /*
  * Decimal adjustments: AAA, AAS, AAM, AAD, DAA, DAS (SDM vol. 2A). None of them exists in 64-bit mode.
  *
- * Undefined flags: SF, ZF and PF are those of AL, OF is clear, and so are CF and AF after AAM and AAD.
+ * Undefined flags, as Intel processors make them: SF, ZF and PF are those of AL, OF is clear, and so are CF and AF
+ * after AAM; after AAD, OF, CF and AF are those of its addition.
  */
 #include "cpu/alu.h"
 
@@ -71,9 +72,9 @@ static inline bool aam_body(struct cpu *cpu, uint64_t imm)
 }
 static inline bool aad_body(struct cpu *cpu, uint64_t imm)
 {
-    uint64_t ax = REG(16, RAX * 8), al = ((ax & 0xFF) + (ax >> 8) * imm) & 0xFF;
+    uint64_t ax = REG(16, RAX * 8), low = ax & 0xFF, tens = (ax >> 8) * imm & 0xFF, al = (low + tens) & 0xFF;
     SET_REG(16, RAX * 8, al);
-    flags_set_decimal(cpu, al, false, false);
+    flags_add(cpu, low, tens, al, 8);
     return true;
 }
 

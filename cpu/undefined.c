@@ -19,9 +19,10 @@ bool undefined_parse(const char *text, struct undefined_choice *choice)
         choice->how = UNDEFINED_AMD;
         return true;
     }
-    if (strncmp(text, "random:", 7) != 0)
+    bool old = strncmp(text, "random-old:", 11) == 0;
+    if (!old && strncmp(text, "random:", 7) != 0)
         return false;
-    const char *digits = text + 7;
+    const char *digits = strchr(text, ':') + 1;
     bool hexadecimal = digits[0] == '0' && (digits[1] == 'x' || digits[1] == 'X');
     unsigned base = hexadecimal ? 16 : 10;
     uint64_t seed = 0;
@@ -36,16 +37,21 @@ bool undefined_parse(const char *text, struct undefined_choice *choice)
         if (digit >= base || __builtin_mul_overflow(seed, base, &seed) || __builtin_add_overflow(seed, digit, &seed))
             return false;
     }
-    *choice = (struct undefined_choice){ .how = UNDEFINED_RANDOM, .seed = seed };
+    *choice = (struct undefined_choice){ .how = old ? UNDEFINED_RANDOM_OLD : UNDEFINED_RANDOM, .seed = seed };
     return true;
 }
 
 void undefined_format(const struct undefined_choice *choice, char text[UNDEFINED_TEXT_BYTES])
 {
-    if (choice->how == UNDEFINED_RANDOM)
-        snprintf(text, UNDEFINED_TEXT_BYTES, "random:%" PRIu64, choice->seed);
+    static const char *const names[] = { [UNDEFINED_INTEL] = "intel",
+                                         [UNDEFINED_AMD] = "amd",
+                                         [UNDEFINED_RANDOM] = "random:",
+                                         [UNDEFINED_RANDOM_OLD] = "random-old:" };
+    const char *name = names[choice->how];
+    if (choice->how >= UNDEFINED_RANDOM)
+        snprintf(text, UNDEFINED_TEXT_BYTES, "%s%" PRIu64, name, choice->seed);
     else
-        snprintf(text, UNDEFINED_TEXT_BYTES, "%s", choice->how == UNDEFINED_AMD ? "amd" : "intel");
+        snprintf(text, UNDEFINED_TEXT_BYTES, "%s", name);
 }
 
 const char *undefined_when_text(enum undefined_when when)
@@ -103,18 +109,20 @@ bool undefined_matters(const struct undefined *what, const struct undefined_choi
     case UNDEFINED_AMD:
         return what->amd_differs;
     case UNDEFINED_RANDOM:
+    case UNDEFINED_RANDOM_OLD:
         break;
     }
     return true;
 }
 
-uint32_t undefined_flags(const struct undefined *what, bool amd, uint32_t w, uint32_t count, bool zero, bool *result)
+uint32_t undefined_flags(const struct undefined *what, unsigned whose, uint32_t w, uint32_t count, bool zero,
+                         bool *result)
 {
     uint32_t flags = 0;
     *result = false;
     for (unsigned i = 0; i < what->count; i++) {
         const struct undefined_line *line = &what->lines[i];
-        if (!(amd ? line->by_amd : line->by_intel) || !applies(line, w, count, zero))
+        if (!(line->whose & whose) || !applies(line, w, count, zero))
             continue;
         flags |= line->flags;
         *result |= line->result;
@@ -173,9 +181,10 @@ static uint64_t settle_amd(struct cpu *cpu, const struct undefined *what, const 
 static uint64_t settle_random(struct cpu *cpu, const struct op *op, const struct undefined *what,
                               const struct undefined_case *at)
 {
+    unsigned whose = UNDEFINED_BY_INTEL | (cpu->undefined.how == UNDEFINED_RANDOM_OLD ? UNDEFINED_BY_OLD : 0);
     uint64_t seed = cpu->undefined.seed, cycle = engine_cycle(cpu, op);
     bool result;
-    uint32_t mask = undefined_flags(what, false, at->w, at->count, at->zero, &result);
+    uint32_t mask = undefined_flags(what, whose, at->w, at->count, at->zero, &result);
     if (mask) {
         uint32_t drawn = (uint32_t)entropy_draw(seed, ENTROPY_UNDEFINED_FLAGS, cycle);
         flags_set_status(cpu, (flags_status(cpu) & ~mask) | (drawn & mask));
@@ -186,5 +195,5 @@ static uint64_t settle_random(struct cpu *cpu, const struct op *op, const struct
 uint64_t undefined_settle(struct cpu *cpu, const struct op *op, const struct undefined *what,
                           const struct undefined_case *at)
 {
-    return cpu->undefined.how == UNDEFINED_RANDOM ? settle_random(cpu, op, what, at) : settle_amd(cpu, what, at);
+    return cpu->undefined.how == UNDEFINED_AMD ? settle_amd(cpu, what, at) : settle_random(cpu, op, what, at);
 }

@@ -35,12 +35,18 @@ enum undefined_rule {
     RULES
 };
 
+/* Whose manual. OLD: Intel's before the end of 2024. */
+#define UNDEFINED_BY_INTEL 1u
+#define UNDEFINED_BY_AMD   2u
+#define UNDEFINED_BY_OLD   4u
+
 struct undefined_line {
     uint8_t when; /* enum undefined_when */
     bool result;  /* the result, or: */
     uint32_t flags;
-    uint8_t intel, amd;    /* enum undefined_rule */
-    bool by_intel, by_amd; /* whose manual says undefined */
+    uint8_t intel, amd; /* enum undefined_rule */
+    uint8_t whose;      /* UNDEFINED_BY_: the manuals that say so */
+    uint8_t seen;       /* likewise: on whose processors the rule was compared */
 };
 
 /* All about one handler; `undefined_NAME` is generated. */
@@ -60,7 +66,7 @@ struct undefined_case {
     uint64_t result;
 };
 
-/* "intel", "amd", "random:SEED" (decimal or 0x hexadecimal). False: none of these. */
+/* "intel", "amd", "random:SEED", "random-old:SEED" (decimal or 0x hexadecimal). False: none of these. */
 bool undefined_parse(const char *text, struct undefined_choice *choice);
 /* The one way to write a choice that logs have. */
 #define UNDEFINED_TEXT_BYTES 32u
@@ -69,9 +75,9 @@ void undefined_format(const struct undefined_choice *choice, char text[UNDEFINED
 /* True if a handler's row needs its chosen form under this choice. */
 bool undefined_matters(const struct undefined *what, const struct undefined_choice *choice);
 
-/* What the manual of a vendor (amd: AMD's, else Intel's) leaves undefined in such a case: flags, and whether the result
- * is. */
-uint32_t undefined_flags(const struct undefined *what, bool amd, uint32_t w, uint32_t count, bool zero, bool *result);
+/* What these manuals (UNDEFINED_BY_) leave undefined in such a case: flags, and whether the result is. */
+uint32_t undefined_flags(const struct undefined *what, unsigned whose, uint32_t w, uint32_t count, bool zero,
+                         bool *result);
 
 /*
  * Behind the handler's work on flags: makes what is undefined as cpu->undefined says. Returns the result, of which only

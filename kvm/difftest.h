@@ -86,12 +86,9 @@ bool difftest_make_insn(struct difftest_random *random, const struct isa_row *ro
                         bool illegal, struct difftest_case *test);
 /* Makes up a state that suits the instruction, so that memory operands fall where they matter. */
 void difftest_make_state(struct difftest_random *random, const uint64_t *features, struct difftest_case *test);
-/*
- * Sets test->flags_undefined: what the vendor's manual (either's: DIFFTEST_EITHER) leaves undefined of this instruction
- * in this state.
- */
-enum difftest_vendor { DIFFTEST_INTEL, DIFFTEST_AMD, DIFFTEST_EITHER };
-void difftest_mask(struct difftest_case *test, enum difftest_vendor vendor);
+/* Sets test->flags_undefined: what these manuals (UNDEFINED_BY_ of cpu/undefined.h) leave undefined of this instruction
+ * in this state. */
+void difftest_mask(struct difftest_case *test, unsigned whose);
 void difftest_make_memory(struct difftest_random *random, struct difftest_memory *memory);
 
 /* --- sides --- */

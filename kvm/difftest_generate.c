@@ -750,7 +750,7 @@ void difftest_make_memory(struct difftest_random *random, struct difftest_memory
 
 /* --- what is undefined --- */
 
-void difftest_mask(struct difftest_case *test, enum difftest_vendor vendor)
+void difftest_mask(struct difftest_case *test, unsigned whose)
 {
     struct insn insn;
     bool result;
@@ -765,8 +765,5 @@ void difftest_mask(struct difftest_case *test, enum difftest_vendor vendor)
         if (what->lines[i].when >= UNDEFINED_COUNT_ABOVE_1 && what->lines[i].when <= UNDEFINED_COUNT_ABOVE_SIZE)
             count = (uint32_t)(immediate ? insn.immediate : test->state.gpr[RCX]) & (w == 64 ? 63 : 31);
     }
-    if (vendor != DIFFTEST_AMD)
-        test->flags_undefined |= undefined_flags(what, false, w, count, false, &result);
-    if (vendor != DIFFTEST_INTEL)
-        test->flags_undefined |= undefined_flags(what, true, w, count, false, &result);
+    test->flags_undefined = undefined_flags(what, whose, w, count, false, &result);
 }

@@ -6,6 +6,7 @@
  * a vector file that cannot be read, STATUS_HOST_ERROR this host cannot be the reference.
  */
 #define _GNU_SOURCE /* MAP_ANONYMOUS */
+#include "cpu/undefined.h"
 #include "kvm/difftest.h"
 #include "sim/commands.h"
 #include "sim/options.h"
@@ -251,7 +252,7 @@ static void make_state(struct job *job, struct difftest_case *test)
 {
     difftest_make_state(&job->random, job->features, test);
     if (job->options->undefined == UNDEFINED_MASKED)
-        difftest_mask(test, difftest_native_is_intel() ? DIFFTEST_INTEL : DIFFTEST_AMD);
+        difftest_mask(test, difftest_native_is_intel() ? UNDEFINED_BY_INTEL : UNDEFINED_BY_AMD);
 }
 
 /* The states of a form: batches, each with new memory; eight states an encoding, one encoding in sixteen illegal. */

@@ -41,7 +41,7 @@ static const char *const fp_names[] = { "host", "soft", NULL };
         { "memory", 0, "SIZE", "RAM, with K, M or G (256M)", OPTION_NUMBER, AT(memory), 1024, NULL },                   \
         { "cpu", 0, "MODEL", "x86-64-v1 to x86-64-v4 (x86-64-v2)", OPTION_TEXT, AT(cpu), 0, NULL },                     \
         { "undefined", 0,                                                                                               \
-          "WHO",       "what manuals leave undefined: as intel, as amd, or random:SEED (intel)",                        \
+          "WHO",       "what manuals leave undefined: intel, amd, random:SEED or random-old:SEED (intel)",              \
           OPTION_TEXT, AT(undefined),                                                                                   \
           0,           NULL },                                                                                          \
         { "fp",          0,      "WAY", "SSE arithmetic by host or soft, with equal results (host)",                    \
@@ -132,7 +132,8 @@ static enum status take_machine(const struct run_options *options, struct machin
     if (!machine->cpu_model)
         return refuse_cpu(options->cpu);
     if (!undefined_parse(options->undefined, &machine->undefined))
-        return refuse(STATUS_USAGE, options->undefined, "is none of intel, amd, random:SEED (--undefined)");
+        return refuse(STATUS_USAGE, options->undefined,
+                      "is none of intel, amd, random:SEED, random-old:SEED (--undefined)");
     if (machine->ram_bytes % RAM_PAGE_BYTES || machine->ram_bytes < MACHINE_RAM_MIN ||
         machine->ram_bytes > MACHINE_RAM_MAX)
         return refuse(STATUS_USAGE, "--memory", "must be a multiple of 4K, from 2M to 64G");
