@@ -318,39 +318,39 @@ static void test_answers(void **state)
 
 /* Instructions that leave something undefined, each with what reads the flags behind it, or nothing at once. */
 static const char *const instructions[] = {
-    "21 D8",             /* and eax, ebx */
-    "48 85 D9",          /* test rcx, rbx */
-    "74 00",             /* jz: fused with the TEST */
-    "30 E0",             /* xor al, ah */
-    "C1 E0 05",          /* shl eax, 5 */
-    "D2 E9",             /* shr cl, cl */
-    "48 D3 F8",          /* sar rax, cl */
-    "C0 C0 03",          /* rol al, 3 */
-    "66 D3 CB",          /* ror bx, cl */
-    "D3 D0",             /* rcl eax, cl */
-    "C0 DC 04",          /* rcr ah, 4 */
-    "66 0F A5 D8",       /* shld ax, bx, cl */
-    "66 0F AC D8 1D",    /* shrd ax, bx, 29 */
-    "66 0F A4 1F 13",    /* shld [rdi], bx, 19 */
-    "0F BA E0 07",       /* bt eax, 7 */
-    "48 0F B3 C8",       /* btr rax, rcx */
-    "0F BC C1",          /* bsf eax, ecx */
-    "48 0F BD C3",       /* bsr rax, rbx */
-    "31 D2",             /* xor edx, edx */
-    "0F BC C2 49 01 C1", /* bsf eax, edx: of zero; add r9, rax */
-    "F6 E3",             /* mul bl */
-    "48 0F AF C3",       /* imul rax, rbx */
-    "6B C3 11",          /* imul eax, ebx, 17 */
-    "83 CB 01",          /* or ebx, 1 */
-    "31 D2",             /* xor edx, edx */
-    "F7 F3",             /* div ebx */
-    "66 0F C8",          /* bswap ax */
-    "C1 07 03",          /* rol dword [rdi], 3 */
-    "F3 0F BC C3",       /* tzcnt eax, ebx */
-    "C4 E2 60 F2 C1",    /* andn eax, ebx, ecx */
-    "C4 E2 70 F7 C3",    /* bextr eax, ebx, ecx */
-    "C4 E2 70 F5 C3",    /* bzhi eax, ebx, ecx */
-    "C4 E2 78 F3 C9",    /* blsr eax, ecx */
+    "21 D8",                            /* and eax, ebx */
+    "48 85 D9",                         /* test rcx, rbx */
+    "74 00",                            /* jz: fused with the TEST */
+    "30 E0",                            /* xor al, ah */
+    "C1 E0 05",                         /* shl eax, 5 */
+    "D2 E9",                            /* shr cl, cl */
+    "48 D3 F8",                         /* sar rax, cl */
+    "00 D8 C0 C0 03 0F 90 C2 49 01 D1", /* add al, bl; rol al, 3; seto dl; add r9, rdx */
+    "66 D3 CB",                         /* ror bx, cl */
+    "D3 D0",                            /* rcl eax, cl */
+    "C0 DC 04",                         /* rcr ah, 4 */
+    "66 0F A5 D8",                      /* shld ax, bx, cl */
+    "66 0F AC D8 1D",                   /* shrd ax, bx, 29 */
+    "66 0F A4 1F 13",                   /* shld [rdi], bx, 19 */
+    "0F BA E0 07",                      /* bt eax, 7 */
+    "48 0F B3 C8",                      /* btr rax, rcx */
+    "0F BC C1",                         /* bsf eax, ecx */
+    "48 0F BD C3",                      /* bsr rax, rbx */
+    "31 D2",                            /* xor edx, edx */
+    "0F BC C2 49 01 C1",                /* bsf eax, edx: of zero; add r9, rax */
+    "F6 E3",                            /* mul bl */
+    "48 0F AF C3",                      /* imul rax, rbx */
+    "6B C3 11",                         /* imul eax, ebx, 17 */
+    "83 CB 01",                         /* or ebx, 1 */
+    "31 D2",                            /* xor edx, edx */
+    "F7 F3",                            /* div ebx */
+    "66 0F C8",                         /* bswap ax */
+    "C1 07 03",                         /* rol dword [rdi], 3 */
+    "F3 0F BC C3",                      /* tzcnt eax, ebx */
+    "C4 E2 60 F2 C1",                   /* andn eax, ebx, ecx */
+    "C4 E2 70 F7 C3",                   /* bextr eax, ebx, ecx */
+    "C4 E2 70 F5 C3",                   /* bzhi eax, ebx, ecx */
+    "C4 E2 78 F3 C9",                   /* blsr eax, ecx */
 };
 /* What follows them, in turn: all of the flags; some through LAHF and SETO; nothing. r9 gathers. */
 static const char *const readers[] = { "9C 41 58 4D 01 C1", "9F 0F 90 C2 49 01 C1 49 01 D1", "", "0F 9A C2 49 01 D1" };
