@@ -11,6 +11,7 @@
 #include "cpu/insn.h"
 #include "cpu/model.h"
 #include "cpu/profile.h"
+#include "cpu/undefined.h"
 
 /* --- ops that stand for no instruction --- */
 
@@ -117,7 +118,7 @@ static uint8_t register_of(const struct operand *operand)
 }
 
 extern const struct handlers handlers_nop, handlers_lea, handlers_cmp, handlers_test, handlers_shl, handlers_shr,
-    handlers_sar, handlers_rol, handlers_ror, handlers_shld, handlers_shrd;
+    handlers_sar, handlers_rol, handlers_ror, handlers_rol_imm, handlers_ror_imm, handlers_shld, handlers_shrd;
 
 static void lower_memory(struct op *op, const struct insn *insn)
 {
@@ -252,10 +253,20 @@ static int shape_of(const struct insn *insn)
     return memory0 ? SHAPE_MR : memory1 ? SHAPE_RM : SHAPE_RR;
 }
 
-static op_fn *handler_of(const struct insn *insn, const struct op *op, bool generic, bool flags_dead)
+/* True if what the row leaves undefined is not as its handlers do it. */
+static bool settles_undefined(const struct cpu *cpu, const struct isa_row *row)
+{
+    const struct undefined *what = row->handlers->undefined;
+    return unlikely(what) && undefined_matters(what, &cpu->undefined);
+}
+
+static op_fn *handler_of(const struct cpu *cpu, const struct insn *insn, const struct op *op, bool flags_dead)
 {
     const struct handlers *handlers = insn->row->handlers;
     unsigned width = op->form & 3;
+    bool generic = cpu->engine->generic;
+    if (settles_undefined(cpu, insn->row))
+        return handlers->chosen[width];
     int shape = generic || op->flags & OP_SEGMENTED ? -1 : shape_of(insn);
     if (handlers->masked && (op->x.mask || op->x.evex & (INSN_EVEX_Z | INSN_EVEX_B)))
         return handlers->masked;
@@ -296,11 +307,20 @@ static uint32_t flags_read_by(const struct insn *insn)
     const struct isa_row *row = insn->row;
     const struct handlers *handlers = row->handlers;
     bool shift = handlers == &handlers_shl || handlers == &handlers_shr || handlers == &handlers_sar ||
-                 handlers == &handlers_rol || handlers == &handlers_ror || handlers == &handlers_shld ||
-                 handlers == &handlers_shrd;
+                 handlers == &handlers_rol || handlers == &handlers_ror || handlers == &handlers_rol_imm ||
+                 handlers == &handlers_ror_imm || handlers == &handlers_shld || handlers == &handlers_shrd;
     unsigned mask = insn->operand_bits == 64 ? 63 : 31;
     bool known = operand_is(insn, insn->operand_count - 1u, OPERAND_IMMEDIATE) && insn->immediate & mask;
     return shift && known ? row->flags_read & ~row->flags_written : row->flags_read;
+}
+
+/* The flags an instruction writes. ROL and ROR of a register by an immediate leave OF alone unless it is 1. */
+static uint32_t flags_written_by(const struct insn *insn)
+{
+    const struct isa_row *row = insn->row;
+    bool rotate = row->handlers == &handlers_rol_imm || row->handlers == &handlers_ror_imm;
+    unsigned mask = insn->operand_bits == 64 ? 63 : 31;
+    return rotate && (insn->immediate & mask) != 1 ? row->flags_written & ~FLAG_OF : row->flags_written;
 }
 
 /* --- blocks --- */
@@ -356,10 +376,14 @@ static void choose_handlers(struct lowering *to)
         }
         const struct isa_row *row = insn->row;
         /* an access to memory may end the block behind the op (engine_land), where anyone may look */
-        bool dead = cannot_leave(insn) && row->flags_written && !(row->flags_written & live);
-        to->block->ops[i].run = handler_of(insn, &to->block->ops[i], to->cpu->engine->generic, dead);
+        uint32_t written = flags_written_by(insn);
+        bool dead = cannot_leave(insn) && written && !(written & live);
+        to->block->ops[i].run = handler_of(to->cpu, insn, &to->block->ops[i], dead);
         uint32_t read = flags_read_by(insn);
-        live = cannot_leave(insn) ? (live & ~row->flags_written) | read : FLAGS_STATUS;
+        if (settles_undefined(to->cpu, row))
+            live = FLAGS_STATUS; /* what is undefined may be what it was */
+        else
+            live = cannot_leave(insn) ? (live & ~written) | read : FLAGS_STATUS;
     }
 }
 
@@ -375,6 +399,8 @@ static void fuse_branch(struct lowering *to)
         jump->row->attributes & ISA_BRANCH && jump->row->operand[0].source == FROM_RELATIVE && jump->row->flags_read;
     int shape = shape_of(first);
     if ((!test && first->row->handlers != &handlers_cmp) || !jcc || jump->opcode >> 4 == 14 || shape < 0)
+        return;
+    if (settles_undefined(to->cpu, first->row))
         return;
     unsigned width = op->form & 3, condition = jump->opcode & 15;
     if (op->flags & OP_MEM) {
@@ -432,6 +458,8 @@ static void drop_nops(struct lowering *to, unsigned ops)
         }
         kept++;
     }
+    if (to->fused) /* the jump that is half of the last op */
+        to->insns[kept] = to->insns[ops];
     to->count -= ops - kept;
 }
 

@@ -144,6 +144,8 @@ static void run_guest(struct bench benches[2], const struct guest *guest, const 
         benches[i].cpu->model = cpu_models()[guest->model % model_count()];
         benches[i].cpu->engine->generic = way->generic;
         benches[i].cpu->fp_soft = way->soft;
+        benches[i].cpu->undefined =
+            (struct undefined_choice){ .seed = guest->seed, .how = (uint8_t)(guest->seed >> 62) };
     }
     bench_reset(bench);
     guest_set_up(guest, bench);
