@@ -22,7 +22,7 @@
 #define CMDLINE_DEFAULT "console=ttyS0 panic=-1"
 
 struct run_options {
-    const char *kernel, *initrd, *cmdline, *cpu, *rtc, *seed, *until, *fail, *expect, *output;
+    const char *kernel, *initrd, *cmdline, *cpu, *undefined, *rtc, *seed, *until, *fail, *expect, *output;
     struct option_list modules;
     uint64_t memory, max_cycles, mark_every, idle_limit;
     struct option_range single_step;
@@ -43,6 +43,10 @@ static const char *const fp_names[] = { "host", "soft", NULL };
           OPTION_CHOICE, AT(entry), 0,      load_entry_names },                                                         \
         { "memory", 0, "SIZE", "RAM, with K, M or G (256M)", OPTION_NUMBER, AT(memory), 1024, NULL },                   \
         { "cpu", 0, "MODEL", "x86-64-v1 to x86-64-v4 (x86-64-v2)", OPTION_TEXT, AT(cpu), 0, NULL },                     \
+        { "undefined", 0,                                                                                               \
+          "WHO",       "what manuals leave undefined: intel, amd, random:SEED or random-old:SEED (intel)",              \
+          OPTION_TEXT, AT(undefined),                                                                                   \
+          0,           NULL },                                                                                          \
         { "fp",          0,      "WAY", "SSE arithmetic by host or soft, with equal results (host)",                    \
           OPTION_CHOICE, AT(fp), 0,     fp_names },                                                                     \
         { "single-step",                                                                                                \
@@ -133,6 +137,9 @@ static enum status take_machine(const struct run_options *options, struct machin
     machine->rtc_start_seconds = MACHINE_RTC_DEFAULT;
     if (!machine->cpu_model)
         return refuse_cpu(options->cpu);
+    if (!undefined_parse(options->undefined, &machine->undefined))
+        return refuse(STATUS_USAGE, options->undefined,
+                      "is none of intel, amd, random:SEED, random-old:SEED (--undefined)");
     if (machine->ram_bytes % RAM_PAGE_BYTES || machine->ram_bytes < MACHINE_RAM_MIN ||
         machine->ram_bytes > MACHINE_RAM_MAX)
         return refuse(STATUS_USAGE, "--memory", "must be a multiple of 4K, from 2M to 64G");
@@ -181,6 +188,7 @@ static enum status take_config(const struct run_options *options, struct session
     config->on_reset = options->on_reset;
     config->mark_every = options->mark_every;
     enum status status = take_machine(options, &config->machine);
+    undefined_format(&config->machine.undefined, config->undefined);
     return status ? status : take_images(options, config);
 }
 
@@ -217,8 +225,10 @@ static enum status start_log(const struct run_options *options, struct session *
 /* What it takes to run the same again; first of all, so that it stands there whatever happens later. */
 static void print_start(const struct session_config *config)
 {
-    fprintf(stderr, "sim " SIM_VERSION ": --seed %" PRIu64 " --cpu %s --memory %" PRIu64 "M, RTC at %" PRIu64 " s\n",
-            config->machine.seed, config->machine.cpu_model->name, config->machine.ram_bytes >> 20,
+    fprintf(stderr,
+            "sim " SIM_VERSION ": --seed %" PRIu64 " --cpu %s --undefined %s --memory %" PRIu64 "M, RTC at %" PRIu64
+            " s\n",
+            config->machine.seed, config->machine.cpu_model->name, config->undefined, config->machine.ram_bytes >> 20,
             config->machine.rtc_start_seconds);
 }
 
@@ -267,6 +277,7 @@ static int run_or_record(const struct command_line *line, int argc, char **argv,
     struct run_options options = {
         .cmdline = CMDLINE_DEFAULT,
         .cpu = "x86-64-v2",
+        .undefined = "intel",
         .output = "log.mp",
         .memory = 256ull << 20,
         .max_cycles = UINT64_MAX,

@@ -93,6 +93,26 @@ def guests():
 
 
 @case
+def undefined():
+    """What the manual leaves undefined is recorded as chosen, and is the same by every build and stepped."""
+    states = {}
+    for choice in "intel", "amd", "random:1", "random:2":
+        reference = temporary("release.mp")
+        states[choice] = letters(reference, "release", "--undefined", choice).field("state hash")
+        shown = sim("log", reference).out.decode()
+        check(re.search(rf"undefined\W+{choice}\b", shown), f"the log does not say {choice}:\n{shown}")
+        verify(reference)
+        for build in "gcc", "debug", "drop":
+            log = temporary(build + ".mp")
+            letters(log, build, "--undefined", choice)
+            same_bytes(reference, log)
+            verify(reference, build=build)
+        letters(log, "release", "--undefined", choice, "--single-step", "0:99999999999")
+        same_bytes(reference, log)
+    check(states["random:1"] != states["random:2"] != states["intel"], f"equal states: {states}")
+
+
+@case
 def drop():
     """TLBs, decoded blocks and chains are thrown away at random boundaries; nobody can tell."""
     check("drops caches" in sim("--version", build="drop").out.decode(), "the preset drop drops no caches")
