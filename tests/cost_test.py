@@ -8,7 +8,7 @@
 FOLDER has the guests, built from tests/guests: mix.bin (at CPL 0) and rings.bin (programs over a kernel). Each is run by sim
 run, sim record and sim replay --verify. More than 3 % above what stands in the file is a failure, and so is a file that
 promises 3 % too much; recording and verifying may cost 5 % more than running. The figures are those of clang-19's release
-build, which is checked; portable floating point, because valgrind has no AVX-512. On one machine they repeat to a millionth;
+build, which is checked; portable floating point, because valgrind has no AVX-512. On one machine they repeat to a thousandth;
 between machines of a kind they differ by what the C library does for a model of processor.
 """
 import pathlib
