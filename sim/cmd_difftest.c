@@ -24,7 +24,7 @@
 #define DIFFTEST_SKIPPED 77 /* what ctest takes for "skipped" */
 
 struct difftest_options {
-    const char *isa, *insn, *report, *vectors, *replay, *rebase;
+    const char *isa, *insn, *report, *vectors, *replay, *rebase, *explained;
     uint64_t count, seed, jobs;
     unsigned reference;
     bool quiet;
@@ -49,6 +49,8 @@ static const struct option difftest_options[] = {
       AT(replay), 0, NULL },
     { "rebase", 0, "FILE", "run the vectors of a file on the reference and write what comes out into the file",
       OPTION_TEXT, AT(rebase), 0, NULL },
+    { "explained", 0, "NAME,...", "print the cases that these defined differences explain, a few a form", OPTION_TEXT,
+      AT(explained), 0, NULL },
     { "quiet", 'q', NULL, "only the differences and the last line", OPTION_FLAG, AT(quiet), 0, NULL },
     { 0 },
 };
@@ -117,7 +119,7 @@ static bool still_differs(struct job *job, const struct difftest_memory *memory,
     unsigned explanation;
     job->kind->run(job->reference, memory, test, reference, 1);
     difftest_sim_run(job->sim, memory, test, &job->outcome);
-    return difftest_compare(test, reference, &job->outcome, memory, &explanation, NULL) == DIFFTEST_DIFFERS;
+    return difftest_compare(job->sim, test, reference, &job->outcome, memory, &explanation) == DIFFTEST_DIFFERS;
 }
 
 /* Tries a simpler form of the case, and keeps it if the difference stays. */
@@ -181,7 +183,6 @@ static void report_mismatch(struct job *job, unsigned row, const struct difftest
     struct difftest_memory *memory = malloc(sizeof(*memory));
     struct difftest_outcome *reference = malloc(sizeof(*reference));
     struct difftest_case reduced = *test;
-    unsigned explanation;
     if (!memory || !reference)
         return;
     *memory = job->memory;
@@ -191,7 +192,7 @@ static void report_mismatch(struct job *job, unsigned row, const struct difftest
         fprintf(stdout, "the following does not repeat itself:\n");
     printf("%s %s: ", isa_rows[row].mnemonic, isa_rows[row].encoding);
     print_case(&reduced, stdout);
-    difftest_compare(&reduced, reference, &job->outcome, memory, &explanation, stdout);
+    difftest_differences(&reduced, reference, &job->outcome, memory, stdout);
     fflush(stdout);
     if (job->options->vectors) {
         char path[512];
@@ -210,7 +211,17 @@ static void report_mismatch(struct job *job, unsigned row, const struct difftest
 
 /* --- one form --- */
 
-#define REPORTED_PER_FORM 2u
+#define REPORTED_PER_FORM  2u
+#define EXPLAINED_PER_FORM 6u
+
+static void show_explained(struct job *job, unsigned i, unsigned explanation)
+{
+    const struct difftest_case *test = &job->tests[i];
+    if (!job->options->explained || !strstr(job->options->explained, difftest_explanation(explanation)->name))
+        return;
+    print_case(test, stdout);
+    difftest_differences(test, &job->references[i], &job->outcome, &job->memory, stdout);
+}
 
 static void run_batch(struct job *job, unsigned row, unsigned count)
 {
@@ -226,8 +237,8 @@ static void run_batch(struct job *job, unsigned row, unsigned count)
             form->no_verdict++;
             continue;
         }
-        switch (
-            difftest_compare(&job->tests[i], &job->references[i], &job->outcome, &job->memory, &explanation, NULL)) {
+        switch (difftest_compare(job->sim, &job->tests[i], &job->references[i], &job->outcome, &job->memory,
+                                 &explanation)) {
         case DIFFTEST_EQUAL:
             form->equal++;
             break;
@@ -236,7 +247,8 @@ static void run_batch(struct job *job, unsigned row, unsigned count)
             break;
         case DIFFTEST_EXPLAINED:
             form->explained++;
-            form->by_explanation[explanation]++;
+            if (form->by_explanation[explanation]++ < EXPLAINED_PER_FORM)
+                show_explained(job, i, explanation);
             break;
         case DIFFTEST_DIFFERS:
             if (form->differing++ < REPORTED_PER_FORM)
@@ -438,7 +450,7 @@ static unsigned print_explanations(const struct totals *totals, bool whole)
     unsigned stale = 0;
     bool intel = difftest_host_is_intel();
     for (unsigned i = 0; i < difftest_explanation_count; i++) {
-        const struct difftest_explanation *e = &difftest_explanations[i];
+        const struct difftest_explanation *e = difftest_explanation(i);
         bool expected = whole && !(e->intel_only && !intel) && !(e->amd_only && intel);
         if (totals->by_explanation[i])
             printf("  explained by %s: %" PRIu64 "\n", e->name, totals->by_explanation[i]);
@@ -514,13 +526,13 @@ static int replay(const char *path)
     while ((got = difftest_vector_read(in, &job->tests[0], &job->references[0], &job->memory, &line)) > 0) {
         difftest_sim_run(job->sim, &job->memory, &job->tests[0], &job->outcome);
         count++;
-        if (difftest_compare(&job->tests[0], &job->references[0], &job->outcome, &job->memory, &explanation, NULL) !=
-            DIFFTEST_DIFFERS)
+        if (difftest_compare(job->sim, &job->tests[0], &job->references[0], &job->outcome, &job->memory,
+                             &explanation) != DIFFTEST_DIFFERS)
             continue;
         differing++;
         printf("%s:%u: ", path, line);
         print_case(&job->tests[0], stdout);
-        difftest_compare(&job->tests[0], &job->references[0], &job->outcome, &job->memory, &explanation, stdout);
+        difftest_differences(&job->tests[0], &job->references[0], &job->outcome, &job->memory, stdout);
     }
     if (got < 0)
         fprintf(stderr, "sim difftest: %s:%u: not a line of a vector\n", path, line);

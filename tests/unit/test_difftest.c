@@ -53,7 +53,7 @@ static void vectors_survive_writing_and_reading(void **state)
             assert_int_equal(difftest_vector_read(file, &test_read, &outcome_read, &memory_read, &line), 1);
             assert_memory_equal(&test_read.state, &test.state, sizeof(test.state));
             assert_memory_equal(&memory_read, &memory, sizeof(memory));
-            assert_int_equal(difftest_compare(&test, &outcome_read, &outcome, &memory, &explanation, stdout),
+            assert_int_equal(difftest_compare(sim, &test, &outcome_read, &outcome, &memory, &explanation),
                              DIFFTEST_EQUAL);
             assert_int_equal(difftest_vector_read(file, &test_read, &outcome_read, &memory_read, &line), 0);
             fclose(file);
