@@ -30,15 +30,20 @@ static OP(movdq_rr)
 }
 static OP(movdq_rm)
 {
-    SOURCE_FLAT(16)
-    memcpy(&cpu->zmm[op->dst], b, 16);
+    uint64_t linear = LINEAR_FLAT;
+    if (unlikely(op->flags & OP_ALIGNED && linear & 15))
+        HAND_OVER(op_movdq);
+    HIT(read, 16, host, linear, op_movdq);
+    memcpy(&cpu->zmm[op->dst], (const void *)host, 16);
     NEXT;
 }
 static OP(movdq_mr)
 {
     uint64_t linear = LINEAR_FLAT;
-    CHECK_ALIGNED(linear, 16);
-    STORE_BYTES(16, linear, &cpu->zmm[op->src]);
+    if (unlikely(op->flags & OP_ALIGNED && linear & 15))
+        HAND_OVER(op_movdq);
+    HIT(write, 16, host, linear, op_movdq);
+    memcpy((void *)host, &cpu->zmm[op->src], 16);
     NEXT;
 }
 static op_fn *const shapes_movdq[SHAPES][4] = {
@@ -256,14 +261,16 @@ HANDLER(movmskpd)
 const struct op *simd_maskmov(struct cpu *cpu, const struct op *op, const union vector_register *values,
                               const union vector_register *masks, unsigned bytes)
 {
-    uint64_t linear, offset = REG(OP_ADDRESS(op), RDI * 8);
-    if (!segment_address(cpu, op->seg, offset, bytes, ACCESS_WRITE, &linear))
-        FAULT_PENDING;
-    for (unsigned at = bytes; at > 0; at -= 8)
-        PROBE(linear + at - 8, 8, ACCESS_WRITE);
+    uint64_t linear[2], offset = REG(OP_ADDRESS(op), RDI * 8);
+    for (unsigned part = bytes / 8; part-- > 0;) {
+        if (!segment_address(cpu, op->seg, (offset + 8 * part) & width_mask(OP_ADDRESS(op)), 8, ACCESS_WRITE,
+                             &linear[part]))
+            FAULT_PENDING;
+        PROBE(linear[part], 8, ACCESS_WRITE);
+    }
     for (unsigned i = 0; i < bytes; i++)
         if (masks->u8[i] >> 7)
-            STORE_BYTES(1, linear + i, &values->u8[i]);
+            STORE_BYTES(1, linear[i / 8] + i % 8, &values->u8[i]);
     return op;
 }
 

@@ -35,8 +35,6 @@ static const struct op *fetch_broadcast(struct cpu *cpu, const struct op *op, un
 static bool check_span(struct cpu *cpu, const struct op *op, uint64_t linear, unsigned bytes, unsigned element,
                        uint64_t active, unsigned access)
 {
-    if (op->flags & OP_SEGMENTED)
-        return true;
     return mem_check(cpu, linear + first_active(active, element), linear + behind_active(active, element) - 1, 0,
                      operand_access(op, access)) &&
            (bytes > 8 || !bytes || mem_check(cpu, linear, linear, bytes, operand_access(op, access)));

@@ -45,6 +45,7 @@ struct difftest_outcome {
     uint32_t error;
     uint8_t vector;
     bool data_changed;
+    bool gp_emulated;                  /* the reference may have made another fault of a #GP */
     bool lost;                         /* no end within the limit: vector means nothing */
     bool no_verdict;                   /* the reference cannot tell: nothing else means anything */
     uint8_t data[DIFFTEST_DATA_BYTES]; /* valid if data_changed */
@@ -119,14 +120,22 @@ struct difftest_reference {
      */
     void (*run)(void *reference, const struct difftest_memory *memory, const struct difftest_case *tests,
                 struct difftest_outcome *outcomes, unsigned count);
+    unsigned batch;      /* how many tests a run had best have, up to DIFFTEST_BATCH_MAX */
+    bool traps_are_slow; /* a test that ends by a trap costs far more than one that runs into what follows it */
+    /* States a second so far, without the work around them; NULL: it does not tell. */
+    double (*rate)(const void *reference);
+    /* Software looks at each #GP (struct difftest_outcome); NULL: no. */
+    bool (*gp_emulated)(const void *reference);
     /* Why a row cannot be run here, a constant text; NULL: it can. */
     const char *(*row_skipped)(const struct isa_row *row);
 };
-#define DIFFTEST_BATCH_MAX 32u
+#define DIFFTEST_BATCH_MAX 512u
 /* The kinds, NULL behind the last. */
 extern const struct difftest_reference *const difftest_references[];
 /* This process on the host's processor (difftest_native.c). */
 extern const struct difftest_reference difftest_native;
+/* A guest on the host's KVM (difftest_kvm.c). */
+extern const struct difftest_reference difftest_kvm;
 
 /* The host's processor (difftest_host.c). What CPUID offers, as a bit set of enum isa_feature; false: no x86-64 host.
  */
@@ -162,8 +171,8 @@ void difftest_differences(const struct difftest_case *test, const struct difftes
 
 struct difftest_explanation {
     const char *name;
-    const char *text;          /* what differs, and why it may */
-    bool intel_only, amd_only; /* where it is expected to be seen */
+    const char *text;                       /* what differs, and why it may */
+    bool intel_only, amd_only, gp_emulated; /* where it is expected to be seen */
 };
 extern const unsigned difftest_explanation_count;
 const struct difftest_explanation *difftest_explanation(unsigned number);
@@ -178,13 +187,18 @@ bool difftest_explain(struct difftest_sim *sim, const struct difftest_case *test
 
 /* --- test vectors (difftest_vector.c) --- */
 
-/* Writes a test and the outcome of the reference in the text form of tests/vectors. */
-void difftest_vector_write(FILE *out, const struct difftest_case *test, const struct difftest_outcome *reference,
-                           const struct difftest_memory *memory, const char *processor);
+#define DIFFTEST_NAME_BYTES 32u
 /*
- * Reads the next one from a stream. 1: there is one; 0: end of file; -EINVAL: *line is where it is malformed.
+ * Writes a test and the outcome of the reference in the text form of tests/vectors. explained: the name of the defined
+ * difference the interpreter shows here; NULL: none.
+ */
+void difftest_vector_write(FILE *out, const struct difftest_case *test, const struct difftest_outcome *reference,
+                           const struct difftest_memory *memory, const char *processor, const char *explained);
+/*
+ * Reads the next one from a stream; explained gets the name, or nothing. 1: there is one; 0: end of file; -EINVAL:
+ * *line is where it is malformed.
  */
 int difftest_vector_read(FILE *in, struct difftest_case *test, struct difftest_outcome *reference,
-                         struct difftest_memory *memory, unsigned *line);
+                         struct difftest_memory *memory, char explained[DIFFTEST_NAME_BYTES], unsigned *line);
 
 #endif

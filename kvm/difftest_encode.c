@@ -46,6 +46,9 @@ enum fault_kind {
     VEX_FAULTS = WRONG_B,
 };
 
+/* The shapes of an address: ModRM.mod and what stands in for the base. */
+enum address_shape { PLAIN, DISP8, DISP32, SIB, SIB_DISP8, SIB_DISP32, ABSOLUTE, RIP_RELATIVE, ADDRESS_SHAPES };
+
 struct maker {
     struct difftest_random *random;
     struct difftest_plan plan;
@@ -53,6 +56,7 @@ struct maker {
     enum fault_kind fault;
     bool memory; /* the form with an operand in memory, where the row has both */
     enum difftest_mask mask;
+    enum address_shape shape;
     uint8_t bytes[40];
     unsigned at;
     int disp_at; /* of a disp32 that is the whole address, relative to RIP or not; -1 */
@@ -84,15 +88,24 @@ static void put_random(struct maker *m, unsigned count)
     }
 }
 
-/* A segment override, or one that means nothing here, or none. */
-static void put_segment(struct maker *m)
+/*
+ * The shape of the address, and its prefixes: each shape without any, one of them with each prefix. Of rows that fix
+ * ModRM.rm there are fewer.
+ */
+static void choose_address(struct maker *m, bool may_be_32)
 {
     static const uint8_t idle[] = { 0x26, 0x2E, 0x36, 0x3E };
-    unsigned which = choose(m, 3);
-    if (which == 1)
+    unsigned rms = m->row->accepts.rms ? m->row->accepts.rms : 255;
+    unsigned shapes = !m->memory ? 1 : rms == 255 ? ADDRESS_SHAPES : rms == 16 ? 4 : 1;
+    unsigned choice = choose(m, shapes + (may_be_32 ? 3 : 2));
+    unsigned shape = choice < shapes ? choice : below(m->random, shapes);
+    m->shape = shapes == 4 ? (enum address_shape)(SIB + shape) : (enum address_shape)shape;
+    if (choice == shapes)
         put(m, idle[below(m->random, 4)]);
-    if (which == 2)
+    if (choice == shapes + 1 || (choice > shapes + 1 && percent(m->random, 30)))
         put(m, 0x65);
+    if (choice == shapes + 2)
+        put(m, 0x67);
 }
 
 /* A disp32 near zero, so that base + disp stays in reach of both signs. */
@@ -105,14 +118,11 @@ static void put_displacement32(struct maker *m)
         put(m, (uint8_t)(value >> 8 * i));
 }
 
-/* The shapes of an address: ModRM.mod and what stands in for the base. */
-enum shape { PLAIN, DISP8, DISP32, SIB, SIB_DISP8, SIB_DISP32, ABSOLUTE, RIP_RELATIVE, SHAPES };
-
 static void put_memory(struct maker *m, unsigned reg, unsigned rms)
 {
     struct difftest_random *random = m->random;
-    bool only_sib = !(rms & ~16u), any = rms == 255;
-    enum shape shape = any ? (enum shape)choose(m, SHAPES) : only_sib ? (enum shape)(SIB + choose(m, 4)) : PLAIN;
+    bool any = rms == 255;
+    enum address_shape shape = m->shape;
     unsigned mod = shape == DISP8 || shape == SIB_DISP8 ? 1 : shape == DISP32 || shape == SIB_DISP32 ? 2 : 0;
     unsigned rm = any_bit(random, any ? mod ? 0xEF : 0xCF : rms); /* neither SIB nor, with mod 0, disp32 */
     uint8_t sib = (uint8_t)difftest_random(random);
@@ -163,24 +173,29 @@ static void put_legacy(struct maker *m)
 {
     const struct isa_encoding *e = &m->row->accepts;
     struct difftest_random *random = m->random;
-    bool free_prefix = (e->prefixes & 15) == 15;
-    unsigned size = choose_bit(m, e->operand_sizes ? e->operand_sizes : 7);
-    unsigned w = choose_bit(m, e->w ? e->w : 3);
-    unsigned prefix = free_prefix ? 0 : choose_bit(m, e->prefixes);
-    bool p66 = prefix == 1 || (size == 0 && w == 0);
-    if (e->w == 3 && e->operand_sizes != 7 && e->operand_sizes)
-        w = size == 2; /* an o16, o32, o64 row: the sizes decide */
-    if (e->operand_sizes == 7 && free_prefix)
-        p66 = choose(m, 3) == 0;
+    bool free_prefix = (e->prefixes & 15) == 15, p66, rex;
+    unsigned w, prefix = 0;
+    if (free_prefix && (!e->operand_sizes || e->operand_sizes == 7)) {
+        unsigned width = choose(m, 4); /* none, 66H, REX.W, both */
+        p66 = width & 1;
+        w = (e->w ? e->w : 3) == 3 ? width >> 1 : choose_bit(m, e->w);
+    } else {
+        unsigned size = choose_bit(m, e->operand_sizes ? e->operand_sizes : 7);
+        w = choose_bit(m, e->w ? e->w : 3);
+        prefix = free_prefix ? 0 : choose_bit(m, e->prefixes);
+        p66 = prefix == 1 || (size == 0 && w == 0);
+        if (e->w == 3 && e->operand_sizes != 7 && e->operand_sizes)
+            w = size == 2; /* an o16, o32, o64 row: the sizes decide */
+    }
     if (free_prefix && m->row->attributes & ISA_REP)
         prefix = (unsigned[]){ 0, 2, 3 }[choose(m, 3)];
     else if (free_prefix && percent(random, 8))
         prefix = 2 + below(random, 2);
-    put_segment(m);
-    if (m->row->attributes & ISA_LOCK && m->memory && choose(m, 3) == 0)
+    if (m->row->attributes & ISA_LOCK && m->memory && choose(m, 2))
         put(m, 0xF0);
-    bool both_sizes = (e->address_sizes & 6) == 6;
-    if (e->address_sizes == 2 || (both_sizes && choose(m, 4) == 0))
+    rex = choose(m, w ? 1 : 2) || w;
+    choose_address(m, (e->address_sizes & 6) == 6 || !e->address_sizes);
+    if (e->address_sizes == 2)
         put(m, 0x67);
     if (p66)
         put(m, 0x66);
@@ -188,7 +203,7 @@ static void put_legacy(struct maker *m)
         put(m, 0xF3);
     if (prefix == 3)
         put(m, 0xF2);
-    if (w || choose(m, 2))
+    if (rex)
         put(m, (uint8_t)(0x40 | w << 3 | below(random, 8)));
     if (e->map != ISA_MAP_LEGACY)
         put(m, 0x0F);
@@ -216,9 +231,7 @@ static void put_vex(struct maker *m, unsigned map)
     w ^= m->fault == WRONG_W;
     l ^= m->fault == WRONG_LENGTH;
     pp ^= m->fault == WRONG_PP ? 1 + below(random, 3) : 0;
-    put_segment(m);
-    if (choose(m, 4) == 0)
-        put(m, 0x67);
+    choose_address(m, true);
     if (map == 1 && !w && choose(m, 2)) {
         put(m, 0xC5);
         put(m, (uint8_t)((rxb & 4) << 5 | vvvv << 3 | l << 2 | pp));
@@ -287,9 +300,7 @@ static void put_evex(struct maker *m, unsigned map)
         z = true;
     if (m->fault == WRONG_MASK)
         mask = mask ? 0 : 1 + below(random, 7);
-    put_segment(m);
-    if (choose(m, 4) == 0)
-        put(m, 0x67);
+    choose_address(m, true);
     put(m, 0x62);
     put(m, (uint8_t)(rxb << 5 | high << 4 | (m->fault == RESERVED_SET ? 8 : 0) | map));
     put(m, (uint8_t)(w << 7 | (vvvv & 15) << 3 | (m->fault == RESERVED_CLEAR ? 0 : 4) | pp));
