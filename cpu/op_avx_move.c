@@ -369,20 +369,10 @@ HANDLER(vzero)
     NEXT;
 }
 
-/* VMASKMOVDQU: bytes to DS:rDI whose mask byte has its top bit set. */
 HANDLER(vmaskmovdqu)
 {
-    uint64_t active = simd_signs(&cpu->zmm[op->x.src2], 1, 16), offset = REG(OP_ADDRESS(op), RDI * 8), linear;
-    if (!active)
-        NEXT;
-    unsigned first = (unsigned)__builtin_ctzll(active), last = 63 - (unsigned)__builtin_clzll(active);
-    if (!segment_address(cpu, op->seg, (offset + first) & width_mask(OP_ADDRESS(op)), last - first + 1, ACCESS_WRITE,
-                         &linear))
-        FAULT_PENDING;
-    PROBE_WRITE(linear, last - first + 1);
-    for (unsigned i = first; i <= last; i++) {
-        if (active >> i & 1)
-            STORE(8, linear + i - first, cpu->zmm[op->dst].u8[i]);
-    }
+    op = simd_maskmov(cpu, op, &cpu->zmm[op->dst], &cpu->zmm[op->x.src2], 16);
+    if (unlikely(!op))
+        return NULL;
     NEXT;
 }

@@ -42,8 +42,12 @@ static inline uint64_t bit_displacement(uint64_t offset, unsigned w)
         uint64_t from_ = op->flags & OP_IMM ? 0 : bit_displacement(b, w);                                              \
         if (!(op->flags & OP_SEGMENTED)) {                                                                             \
             (at) = LINEAR_FLAT + from_;                                                                                \
+        } else if (OP_ADDRESS(op) == 64) {                                                                             \
+            if (!segment_linear(cpu, op, (w) / 8, (access), &(at)))                                                    \
+                FAULT_PENDING;                                                                                         \
+            (at) += from_;                                                                                             \
         } else {                                                                                                       \
-            struct op moved_ = *op; /* addresses have at most 32 bits here, so the displacement may wrap */            \
+            struct op moved_ = *op; /* addresses have at most 32 bits, so the displacement may wrap */                 \
             moved_.disp = (int32_t)((uint32_t)op->disp + (uint32_t)from_);                                             \
             if (!segment_linear(cpu, &moved_, (w) / 8, (access), &(at)))                                               \
                 FAULT_PENDING;                                                                                         \

@@ -3,8 +3,8 @@
  * format).
  *
  * A vector is a block of lines: "test" begins it, "in" and "out" lines give what differs from the default (of "in": the
- * registers below; of "out": the state before), "data" and "wrote" 16 bytes of memory each, "end" ends it. Numbers are
- * hexadecimal.
+ * registers below; of "out": the state before), "data" and "wrote" 16 bytes of memory each, "explained" names the
+ * defined difference that the interpreter must show, "end" ends it. Numbers are hexadecimal.
  */
 #include "kvm/difftest.h"
 #include "cpu/undefined.h"
@@ -106,7 +106,7 @@ static void write_bytes(FILE *out, const char *keyword, uint64_t address, const 
 }
 
 void difftest_vector_write(FILE *out, const struct difftest_case *test, const struct difftest_outcome *reference,
-                           const struct difftest_memory *memory, const char *processor)
+                           const struct difftest_memory *memory, const char *processor, const char *explained)
 {
     struct difftest_state base;
     struct insn insn;
@@ -118,6 +118,8 @@ void difftest_vector_write(FILE *out, const struct difftest_case *test, const st
     for (unsigned i = 0; i < test->length; i++)
         fprintf(out, "%02x", test->bytes[i]);
     fprintf(out, " %s\n", test->step ? "step" : "run");
+    if (explained)
+        fprintf(out, "explained %s\n", explained);
     write_state(out, "in", &base, &test->state);
     write_bytes(out, "data", DIFFTEST_DATA, NULL, memory->data, DIFFTEST_DATA_BYTES);
     write_bytes(out, "data", DIFFTEST_READ_ONLY, NULL, memory->read_only, DIFFTEST_READ_ONLY_BYTES);
@@ -223,10 +225,11 @@ static bool read_line(char *text, struct difftest_case *test, struct difftest_ou
 }
 
 int difftest_vector_read(FILE *in, struct difftest_case *test, struct difftest_outcome *reference,
-                         struct difftest_memory *memory, unsigned *line)
+                         struct difftest_memory *memory, char explained[DIFFTEST_NAME_BYTES], unsigned *line)
 {
     char text[256];
     bool begun = false;
+    explained[0] = 0;
     while (fgets(text, sizeof(text), in)) {
         ++*line;
         if (text[0] == '#' || text[0] == '\n')
@@ -236,6 +239,8 @@ int difftest_vector_read(FILE *in, struct difftest_case *test, struct difftest_o
         if (!begun && strncmp(text, "test ", 5) != 0)
             return -EINVAL;
         begun = true;
+        if (sscanf(text, "explained %31s", explained) == 1)
+            continue;
         if (!read_line(text, test, reference, memory))
             return -EINVAL;
     }

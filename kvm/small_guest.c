@@ -114,6 +114,12 @@ bool small_guest_map(struct small_guest *guest, uint64_t linear, uint64_t physic
     return true;
 }
 
+bool small_guest_maps(struct small_guest *guest, uint64_t linear)
+{
+    const uint64_t *entry = entry_at(guest, linear);
+    return entry && *entry & PTE_PRESENT;
+}
+
 bool small_guest_unmap(struct small_guest *guest, uint64_t linear)
 {
     uint64_t *entry = entry_at(guest, linear);

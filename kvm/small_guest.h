@@ -50,6 +50,8 @@ static inline void *small_guest_at(struct small_guest *guest, uint64_t physical)
 
 /* Maps a page, or takes the mapping away. False: no memory for the tables. */
 bool small_guest_map(struct small_guest *guest, uint64_t linear, uint64_t physical, uint64_t flags);
+/* True if the page is mapped. */
+bool small_guest_maps(struct small_guest *guest, uint64_t linear);
 bool small_guest_unmap(struct small_guest *guest, uint64_t linear);
 /* Forgets every mapping of the lower half, and everything taken since next_free was `mark`. */
 void small_guest_forget(struct small_guest *guest, uint64_t mark);

@@ -111,6 +111,15 @@ enum status session_open(struct session *session, const struct session_config *c
 void session_run(struct session *session);
 
 /*
+ * For whoever drives a replay step by step: the replayer is to be set, session_begin() called once, then each call goes
+ * to the next boundary of the machine: one instruction, one event, or a jump of an idle clock. False: the run is over.
+ */
+void session_begin(struct session *session);
+/* Runs on to a cycle at full speed. False: the run ended before. */
+bool session_reach(struct session *session, uint64_t cycle);
+bool session_step(struct session *session);
+
+/*
  * The machine has asked for a reset: if the configuration follows resets, the next boot's machine takes its place. For
  * whoever drives session->machine without session_run(). False: it does not, or there is no memory for it.
  */
