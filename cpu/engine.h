@@ -9,7 +9,7 @@
 
 #include "cpu/op.h"
 
-#define JUMP_CACHE_ENTRIES 4096u
+#define JUMP_CACHE_ENTRIES 16384u
 
 struct jump_entry {
     uint64_t rip;
