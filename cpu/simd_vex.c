@@ -27,8 +27,21 @@ static const struct op *fetch_broadcast(struct cpu *cpu, const struct op *op, un
     return op;
 }
 
+/*
+ * What comes before any lane is looked at: no active one may lie beyond the canonical addresses, and an operand of 8
+ * bytes or less wants its alignment as a whole (SDM vol. 2A, 2.8; larger ones never do). bytes: 0 for one that is never
+ * checked for alignment.
+ */
+static bool check_span(struct cpu *cpu, const struct op *op, uint64_t linear, unsigned bytes, unsigned element,
+                       uint64_t active, unsigned access)
+{
+    return mem_check(cpu, linear + first_active(active, element), linear + behind_active(active, element) - 1, 0,
+                     operand_access(op, access)) &&
+           (bytes > 8 || !bytes || mem_check(cpu, linear, linear, bytes, operand_access(op, access)));
+}
+
 static const struct op *fetch_some(struct cpu *cpu, const struct op *op, unsigned element, unsigned bytes,
-                                   uint64_t active, union vector_register *out)
+                                   uint64_t active, bool unaligned, union vector_register *out)
 {
     LINEAR(linear, behind_active(active, element), ACCESS_READ);
     CHECK_ALIGNED(linear, bytes);
@@ -36,6 +49,8 @@ static const struct op *fetch_some(struct cpu *cpu, const struct op *op, unsigne
         LOAD_BYTES(bytes, out, linear);
         return op;
     }
+    if (!check_span(cpu, op, linear, unaligned ? 0 : bytes, element, active, ACCESS_READ))
+        FAULT_PENDING;
     for (uint64_t left = active; left; left &= left - 1)
         PROBE(linear + first_active(left, element), element, operand_access(op, ACCESS_READ | ACCESS_LANE));
     for (uint64_t left = active; left; left &= left - 1) {
@@ -58,27 +73,38 @@ const struct op *simd_fetch(struct cpu *cpu, const struct op *op, unsigned eleme
         return op;
     if (op->x.evex & INSN_EVEX_B)
         return fetch_broadcast(cpu, op, element, out);
-    if (active != lanes_of(bytes, element))
-        return fetch_some(cpu, op, element, bytes, active, out);
+    if (active != lanes_of(bytes, element) || op->x.mask)
+        return fetch_some(cpu, op, element, bytes, active, false, out);
     LINEAR(linear, bytes, ACCESS_READ);
     CHECK_ALIGNED(linear, bytes);
     LOAD_BYTES(bytes, out, linear);
     return op;
 }
 
-const struct op *simd_store(struct cpu *cpu, const struct op *op, unsigned element, unsigned bytes, uint64_t active,
-                            const union vector_register *from)
+const struct op *simd_fetch_unaligned(struct cpu *cpu, const struct op *op, unsigned element, unsigned bytes,
+                                      uint64_t active, union vector_register *out)
 {
-    active &= lanes_of(bytes, element);
-    if (!active)
+    if (!(op->flags & OP_MEM)) {
+        *out = cpu->zmm[op->x.src2];
         return op;
+    }
+    memset(out, 0, sizeof *out);
+    active &= lanes_of(bytes, element);
+    return active ? fetch_some(cpu, op, element, bytes, active, true, out) : op;
+}
+
+static const struct op *store_some(struct cpu *cpu, const struct op *op, unsigned element, unsigned bytes,
+                                   uint64_t active, bool unaligned, const union vector_register *from)
+{
     LINEAR(linear, behind_active(active, element), ACCESS_WRITE);
     CHECK_ALIGNED(linear, bytes);
-    if (active == lanes_of(bytes, element)) {
+    bool in_reach = tlb_slot(cpu, linear)->write == tlb_tag(linear, bytes);
+    if (active == lanes_of(bytes, element) && (in_reach || !(op->x.mask || unaligned))) {
         STORE_BYTES(bytes, linear, from);
         return op;
     }
-    bool in_reach = tlb_slot(cpu, linear)->write == tlb_tag(linear, bytes);
+    if (!in_reach && !check_span(cpu, op, linear, unaligned ? 0 : bytes, element, active, ACCESS_WRITE))
+        FAULT_PENDING;
     for (uint64_t left = in_reach ? 0 : active; left; left &= left - 1)
         PROBE(linear + first_active(left, element), element, operand_access(op, ACCESS_WRITE | ACCESS_LANE));
     for (uint64_t left = active; left; left &= left - 1) {
@@ -86,6 +112,20 @@ const struct op *simd_store(struct cpu *cpu, const struct op *op, unsigned eleme
         STORE_LANE(element, linear + at, from->u8 + at);
     }
     return op;
+}
+
+const struct op *simd_store(struct cpu *cpu, const struct op *op, unsigned element, unsigned bytes, uint64_t active,
+                            const union vector_register *from)
+{
+    active &= lanes_of(bytes, element);
+    return active ? store_some(cpu, op, element, bytes, active, false, from) : op;
+}
+
+const struct op *simd_store_unaligned(struct cpu *cpu, const struct op *op, unsigned element, unsigned bytes,
+                                      uint64_t active, const union vector_register *from)
+{
+    active &= lanes_of(bytes, element);
+    return active ? store_some(cpu, op, element, bytes, active, true, from) : op;
 }
 
 #define MERGE(lane)                                                                                                    \

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-const struct difftest_reference *const difftest_references[] = { &difftest_native, NULL };
+const struct difftest_reference *const difftest_references[] = { &difftest_native, &difftest_kvm, NULL };
 
 #if defined(__x86_64__)
 

@@ -206,7 +206,7 @@ static void end_test(struct difftest_native *native, const ucontext_t *context, 
     outcome->vector = (uint8_t)gregs[REG_TRAPNO];
     outcome->error = (uint32_t)gregs[REG_ERR];
     outcome->cr2 = outcome->vector == VEC_PF ? (uint64_t)gregs[REG_CR2] : 0;
-    outcome->lost = outcome->no_verdict = false;
+    outcome->lost = outcome->no_verdict = outcome->gp_emulated = false;
     get_image(native, image, &outcome->state);
     const uint8_t *data = native->memory + DATA_OFFSET;
     outcome->data_changed = memcmp(data, native->loaded.data, DIFFTEST_DATA_BYTES) != 0;
@@ -469,5 +469,10 @@ static const char *native_row_skipped(const struct isa_row *row)
 }
 
 const struct difftest_reference difftest_native = {
-    .name = "native", .open = native_open, .close = native_close, .run = native_run, .row_skipped = native_row_skipped
+    .name = "native",
+    .batch = 32,
+    .open = native_open,
+    .close = native_close,
+    .run = native_run,
+    .row_skipped = native_row_skipped,
 };

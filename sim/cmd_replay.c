@@ -5,6 +5,7 @@
 #include "sim/commands.h"
 #include "sim/narrow.h"
 #include "sim/options.h"
+#include "sim/recorded.h"
 #include "sim/session.h"
 #include "sim/version.h"
 
@@ -53,45 +54,6 @@ static enum status refuse(enum status status, const char *about, const char *wha
 {
     fprintf(stderr, "sim: %s: %s\n", about, what);
     return status;
-}
-
-/* Reads one image of the log, from where it was or from where the user says it is now, and checks that it is the same.
- */
-static enum status take_image(struct image_file *file, const struct log_image *recorded, const char *now)
-{
-    char error[IMAGE_ERROR_BYTES];
-    if (image_read(file, recorded->role, now ? now : recorded->path, error)) {
-        fprintf(stderr, "sim: %s (%s of the recorded run)\n", error, recorded->role);
-        return STATUS_BAD_INPUT;
-    }
-    if (!image_is(file, recorded))
-        return refuse(STATUS_BAD_INPUT, file->image.path, "is not the file that was recorded");
-    /* Where it lies now is not what the guest was told: a Multiboot module without a string bears its path. */
-    file->image.path = recorded->path;
-    return STATUS_OK;
-}
-
-static enum status take_images(const struct replay_options *options, const struct log_header *header,
-                               struct session_config *config)
-{
-    bool has_kernel = false;
-    enum status status = STATUS_OK;
-    for (unsigned i = 0; i < header->image_count && !status; i++) {
-        const struct log_image *recorded = &header->images[i];
-        if (strcmp(recorded->role, "kernel") == 0 && !has_kernel) {
-            has_kernel = true;
-            status = take_image(&config->kernel, recorded, options->kernel);
-        } else if (strcmp(recorded->role, "initrd") == 0 && !config->initrd.image.bytes) {
-            status = take_image(&config->initrd, recorded, options->initrd);
-        } else if (strcmp(recorded->role, "module") == 0 && config->module_count < SESSION_MODULES_MAX) {
-            unsigned module = config->module_count++;
-            const char *now = module < options->modules.count ? options->modules.texts[module] : NULL;
-            status = take_image(&config->modules[module], recorded, now);
-        } else {
-            status = refuse(STATUS_BAD_INPUT, recorded->role, "an image this sim has no use for");
-        }
-    }
-    return status || has_kernel ? status : refuse(STATUS_BAD_INPUT, "the log", "names no kernel");
 }
 
 static enum status verdict_status(const struct replayer *replayer)
@@ -234,7 +196,8 @@ static enum status replay_log(const struct replay_options *options, const char *
     if (!session_config_from_header(&config, &reader->header, error))
         return refuse(STATUS_BAD_INPUT, path, error);
     config.machine.soft_fp = options->fp;
-    enum status status = take_images(options, &reader->header, &config);
+    struct recorded_paths paths = { options->kernel, options->initrd, &options->modules };
+    enum status status = recorded_images(&paths, &reader->header, &config);
     if (!status)
         status = replay_session(options, reader, &config);
     session_config_free(&config);

@@ -19,5 +19,9 @@ int cmd_isa(int argc, char **argv);
 int cmd_decode(int argc, char **argv);
 /* sim difftest: compares instructions with the host's processor. */
 int cmd_difftest(int argc, char **argv);
+/* sim compare: lockstep with KVM from any point of a log. 77: not on this host. */
+int cmd_compare(int argc, char **argv);
+/* sim host: what this host's KVM offers. 77: there is none. */
+int cmd_host(int argc, char **argv);
 
 #endif

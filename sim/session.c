@@ -392,31 +392,63 @@ static void session_finish(struct session *session)
     }
 }
 
+/* Runs the machine up to a cycle, and answers why it came back earlier. */
+static void session_go(struct session *session, uint64_t stop_cycle)
+{
+    switch (machine_run(session->machine, stop_cycle)) {
+    case MACHINE_STOPPED:
+        break;
+    case MACHINE_HALTED:
+        session_idle(session);
+        break;
+    case MACHINE_REQUEST:
+        session_request(session);
+        break;
+    }
+}
+
+void session_begin(struct session *session)
+{
+    if (!session->replayer)
+        return;
+    session->replayer->hash = &session->hash;
+    session->replayer->input = session_replay_input;
+    session->replayer->context = session;
+    replayer_start(session->replayer);
+}
+
+bool session_reach(struct session *session, uint64_t cycle)
+{
+    session->replay_to = cycle;
+    while (!session->ended) {
+        session_boundary(session);
+        if (!session->ended)
+            session_go(session, session_stop_cycle(session));
+    }
+    session->replay_to = UINT64_MAX;
+    session->ended = session->replayer->verdict != REPLAY_RUNS || session->error;
+    return !session->ended;
+}
+
+bool session_step(struct session *session)
+{
+    session_boundary(session);
+    if (!session->ended)
+        session_go(session, machine_now(session->machine) + 1);
+    return !session->ended;
+}
+
 void session_run(struct session *session)
 {
     console_open(&session->console, session->limits.takes_input, session->limits.shows);
     progress_start(&session->progress, !session->limits.quiet, session->limits.shows);
     uint64_t started = host_ns();
-    if (session->replayer) {
-        session->replayer->hash = &session->hash;
-        session->replayer->input = session_replay_input;
-        session->replayer->context = session;
-        replayer_start(session->replayer);
-    }
+    session_begin(session);
     while (!session->ended) {
         session_boundary(session);
         if (session->ended)
             break;
-        switch (machine_run(session->machine, session_stop_cycle(session))) {
-        case MACHINE_STOPPED:
-            break;
-        case MACHINE_HALTED:
-            session_idle(session);
-            break;
-        case MACHINE_REQUEST:
-            session_request(session);
-            break;
-        }
+        session_go(session, session_stop_cycle(session));
         console_flush(&session->console);
     }
     if (session->machine)

@@ -19,6 +19,8 @@
 #include "sim/progress.h"
 #include "sim/status.h"
 
+#include "cpu/undefined.h"
+
 enum on_reset { ON_RESET_FAIL, ON_RESET_OK, ON_RESET_REBOOT };
 extern const char *const on_reset_names[];   /* NULL-terminated, by enum on_reset */
 extern const char *const load_entry_names[]; /* NULL-terminated, by enum load_entry */
@@ -32,7 +34,8 @@ struct session_config {
     unsigned on_reset; /* enum on_reset */
     unsigned entry;    /* enum load_entry */
     const char *cmdline;
-    uint64_t mark_every; /* cycles, at least 1 */
+    char undefined[UNDEFINED_TEXT_BYTES]; /* machine.undefined as text */
+    uint64_t mark_every;                  /* cycles, at least 1 */
     struct image_file kernel;
     struct image_file initrd; /* image.bytes NULL: none */
     struct image_file modules[SESSION_MODULES_MAX];
@@ -106,6 +109,15 @@ enum status session_open(struct session *session, const struct session_config *c
 
 /* Runs to the end, whatever it is. Call once. */
 void session_run(struct session *session);
+
+/*
+ * For whoever drives a replay step by step: the replayer is to be set, session_begin() called once, then each call goes
+ * to the next boundary of the machine: one instruction, one event, or a jump of an idle clock. False: the run is over.
+ */
+void session_begin(struct session *session);
+/* Runs on to a cycle at full speed. False: the run ended before. */
+bool session_reach(struct session *session, uint64_t cycle);
+bool session_step(struct session *session);
 
 /*
  * The machine has asked for a reset: if the configuration follows resets, the next boot's machine takes its place. For

@@ -60,6 +60,22 @@ add_test(
 add_test(NAME replay/multiboot COMMAND ${RUN_ASM} replay $<TARGET_FILE:sim> ${KERNEL} --module module1.txt
          WORKING_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR}/guests)
 
+# The mixture whose cost is counted, where the figures of tests/cost.txt hold: clang-19's release build.
+set(MIX ${CMAKE_CURRENT_BINARY_DIR}/mix.bin)
+add_custom_command(
+  OUTPUT ${MIX}
+  COMMAND ${GUEST_CC} -m64 -std=gnu11 -O2 -Wall -Wextra -Werror -ffreestanding -fno-pic -fno-pie -fno-stack-protector
+          -fno-asynchronous-unwind-tables -fcf-protection=none -mno-red-zone -fno-vectorize -nostdlib -static
+          -Wl,-T,${CMAKE_CURRENT_SOURCE_DIR}/guests/mix.ld -Wl,--build-id=none -o ${MIX} ${CMAKE_CURRENT_SOURCE_DIR}/guests/mix.c
+  DEPENDS guests/mix.c guests/mix.ld
+  VERBATIM)
+list(APPEND GUESTS ${MIX})
+add_test(NAME replay/mix COMMAND ${RUN_ASM} replay $<TARGET_FILE:sim> ${MIX} --entry flat --memory 16M)
+if(CMAKE_BINARY_DIR STREQUAL "${CMAKE_SOURCE_DIR}/build/release")
+  add_test(NAME cost COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/cost_test.py $<TARGET_FILE:sim> ${MIX})
+  set_tests_properties(cost PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 600)
+endif()
+
 # The n-body microkernel: 64-bit C, each variant with the instructions that it is about. No contraction: each has one
 # right answer, whatever the compiler.
 set(NBODY ${CMAKE_CURRENT_BINARY_DIR}/nbody)

@@ -1,0 +1,417 @@
+/*
+ * KVM as the reference of a co-simulation (cosim.h).
+ *
+ * One vCPU holds the whole machine's state over a copy of its RAM and single-steps. Where the host's KVM does not step
+ * at CPL 3 (a page-table-based one), user code runs in a guest of its own (cosim_user.h). What the software emulator of
+ * such a KVM does not know, or does wrongly, is skipped with the reason.
+ */
+#include "kvm/cosim.h"
+
+#include "cpu/flags.h"
+#include "cpu/isa.h"
+#include "cpu/mem.h"
+#include "kvm/cosim_ram.h"
+#include "kvm/cosim_user.h"
+#include "kvm/host.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+
+#define LIMIT_NS 100000000ull
+
+struct kvm_cosim {
+    struct cpu *cpu;
+    struct host_kvm host;
+    struct vcpu vcpu;
+    struct cosim_user *user; /* NULL: vcpu steps at every CPL */
+    bool at_user;            /* user's guest holds the state */
+    uint8_t *ram;            /* the copy */
+    uint64_t ram_bytes;
+    uint64_t *written; /* bitmap over RAM pages */
+    uint32_t copied_epoch, compared_epoch;
+    struct cpu state;                            /* what the reference has, for comparisons */
+    uint8_t unknown[2][(ISA_ROW_COUNT + 7) / 8]; /* rows KVM gave up on, with and without a memory operand */
+};
+
+/* --- opening --- */
+
+static void kvm_close(void *reference)
+{
+    struct kvm_cosim *kvm = reference;
+    cosim_user_close(kvm->user);
+    vcpu_close(&kvm->vcpu);
+    if (kvm->ram)
+        munmap(kvm->ram, kvm->ram_bytes);
+    free(kvm->written);
+    free(kvm);
+}
+
+static bool open_parts(struct kvm_cosim *kvm, const char **why)
+{
+    struct vcpu *vcpu = &kvm->vcpu;
+    kvm->ram_bytes = kvm->cpu->board->ram.size_bytes;
+    kvm->written = calloc(kvm->ram_bytes / RAM_PAGE_BYTES / 64 + 1, sizeof(*kvm->written));
+    void *ram = mmap(NULL, kvm->ram_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    *why = "no memory";
+    if (!kvm->written || ram == MAP_FAILED)
+        return false;
+    kvm->ram = ram;
+    if (vcpu_open(vcpu, why))
+        return false;
+    *why = "KVM takes neither RAM nor CPUID";
+    if (cosim_ram_map(vcpu, 0, 0, kvm->ram, kvm->ram_bytes) || vcpu_cpuid_of_host(vcpu) || vcpu_single_step(vcpu, true))
+        return false;
+    vcpu->run->kvm_valid_regs = vcpu->sync_regs & (KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS);
+    *why = "KVM does not carry registers in its run structure";
+    if (vcpu->run->kvm_valid_regs != (KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS))
+        return false;
+    if (!kvm->host.probes[HOST_CPL3_STEP])
+        kvm->user = cosim_user_open(kvm->ram, kvm->ram_bytes, why);
+    return kvm->host.probes[HOST_CPL3_STEP] || kvm->user;
+}
+
+static void *kvm_init(struct cpu *cpu, const char **why)
+{
+    struct kvm_cosim *kvm = calloc(1, sizeof(*kvm));
+    *why = "no memory";
+    if (!kvm)
+        return NULL;
+    kvm->cpu = cpu;
+    kvm->vcpu.vm = kvm->vcpu.system = kvm->vcpu.fd = -1;
+    host_look(&kvm->host);
+    if (host_can(&kvm->host, HOST_LOCKSTEP_CPL0, why) != HOST_NO && open_parts(kvm, why)) {
+        const struct ram *ram = &cpu->board->ram;
+        static const uint8_t zeros[RAM_PAGE_BYTES];
+        for (uint64_t at = 0; at < kvm->ram_bytes; at += RAM_PAGE_BYTES)
+            if (memcmp(ram->bytes + at, zeros, RAM_PAGE_BYTES) != 0)
+                memcpy(kvm->ram + at, ram->bytes + at, RAM_PAGE_BYTES);
+        kvm->copied_epoch = kvm->compared_epoch = ram_next_epoch(&cpu->board->ram);
+        return kvm;
+    }
+    kvm_close(kvm);
+    return NULL;
+}
+
+/* --- taking over --- */
+
+static void copy_written(struct kvm_cosim *kvm)
+{
+    struct ram *ram = &kvm->cpu->board->ram;
+    for (uint64_t page = 0; page < kvm->ram_bytes / RAM_PAGE_BYTES; page++)
+        if (ram->written_epoch[page] > kvm->copied_epoch)
+            memcpy(kvm->ram + page * RAM_PAGE_BYTES, ram_page_bytes(ram, page), RAM_PAGE_BYTES);
+    kvm->copied_epoch = ram_next_epoch(ram);
+}
+
+static bool runs_as_user(const struct kvm_cosim *kvm, const struct cpu *cpu)
+{
+    return kvm->user && cpu->cpl == 3 && (cpu->mode & MODE_CODE_MASK) == MODE_CODE64;
+}
+
+/* What every KVM refuses or keeps for itself: process-context identifiers. */
+static void make_loadable(struct cpu *state)
+{
+    if (state->cr4 & CR4_PCIDE)
+        state->cr3 &= ~0xFFFull;
+    state->cr4 &= ~(uint64_t)CR4_PCIDE;
+    state->shadow = 0; /* it only delays interrupts, and those are the interpreter's */
+}
+
+static void kvm_override(void *reference)
+{
+    struct kvm_cosim *kvm = reference;
+    copy_written(kvm);
+    kvm->at_user = runs_as_user(kvm, kvm->cpu);
+    if (kvm->at_user) {
+        cosim_user_override(kvm->user, kvm->cpu);
+        return;
+    }
+    kvm->state = *kvm->cpu;
+    make_loadable(&kvm->state);
+    kvm->vcpu.run->kvm_dirty_regs = 0;
+    vcpu_load(&kvm->vcpu, &kvm->state, NULL);
+}
+
+/* --- stepping --- */
+
+static struct cosim_step skipped(const char *reason)
+{
+    return (struct cosim_step){ .result = COSIM_SKIPPED, .reason = reason };
+}
+
+static bool mnemonic_is(const struct cosim_insn *at, const char *const *names)
+{
+    for (; *names; names++)
+        if (strcmp(at->insn.row->mnemonic, *names) == 0)
+            return true;
+    return false;
+}
+
+/* Why user code's guest must not run it; NULL: it may. */
+static const char *user_refuses(const struct cosim_insn *at)
+{
+    static const char *const kernel[] = { "SYSCALL", "SYSENTER", "INT", "INT1", "INT3", "INTO", "IRET", NULL };
+    static const char *const tables[] = { "SGDT", "SIDT", "SLDT", "STR", "SMSW", "LAR", "LSL", "VERR", "VERW", NULL };
+    static const char *const flags[] = { "PUSHF", "POPF", NULL };
+    static const char *const segments[] = { "RETF", "LSS", "LFS", "LGS", "WRFSBASE", "WRGSBASE", NULL };
+    if (mnemonic_is(at, kernel))
+        return "enters the kernel, which is not in the user guest";
+    if (mnemonic_is(at, tables))
+        return "shows the host's tables on a page-table-based KVM";
+    if (strncmp(at->insn.row->mnemonic, flags[0], 5) == 0 || strncmp(at->insn.row->mnemonic, flags[1], 4) == 0)
+        return "sees the TF that steps it";
+    if (mnemonic_is(at, segments) || at->insn.row->operand[0].cls == CLASS_SEG)
+        return "changes a segment register";
+    return NULL;
+}
+
+static uint8_t *unknown_bit(struct kvm_cosim *kvm, const struct cosim_insn *at, uint8_t *bit)
+{
+    unsigned row = (unsigned)(at->insn.row - isa_rows);
+    *bit = (uint8_t)(1u << (row % 8));
+    return &kvm->unknown[at->insn.has_memory][row / 8];
+}
+
+/* Why the machine's vCPU cannot step it, before it has tried; NULL: it may. */
+static const char *system_refuses(struct kvm_cosim *kvm, const struct cosim_insn *at)
+{
+    static const char *const wrong[] = { "LZCNT", "TZCNT", "MOVBE", "RDPID", NULL };
+    const struct cpu *cpu = kvm->cpu;
+    uint8_t bit;
+    if (kvm->host.probes[HOST_CPL0_NATIVE])
+        return NULL;
+    if (mnemonic_is(at, wrong))
+        return "KVM's emulator executes something else";
+    if (*unknown_bit(kvm, at, &bit) & bit)
+        return "KVM's emulator does not know it";
+    if (at->faulted)
+        return "an exception at CPL 0: single-step does not show it";
+    if (cpu->cr0 & CR0_PG && !(cpu->efer & EFER_LMA) && !kvm->host.probes[HOST_LEGACY_PAGING])
+        return "this KVM has no paging outside of long mode";
+    if (at->cpl == 3)
+        return "16- and 32-bit user code: KVM's emulator makes #UD of what it does not know";
+    return NULL;
+}
+
+static struct cosim_step step_system(struct kvm_cosim *kvm, const struct cosim_insn *at)
+{
+    const char *why = system_refuses(kvm, at);
+    uint8_t bit;
+    if (why)
+        return skipped(why);
+    for (;;) {
+        int exit = vcpu_run(&kvm->vcpu, LIMIT_NS);
+        if (exit == KVM_EXIT_DEBUG)
+            return (struct cosim_step){ .result = COSIM_STEPPED };
+        if (exit == KVM_EXIT_INTR && !kvm->vcpu.timed_out)
+            continue;
+        if (exit == KVM_EXIT_INTERNAL_ERROR) {
+            *unknown_bit(kvm, at, &bit) |= bit;
+            return skipped("KVM's emulator does not know it");
+        }
+        if (exit == KVM_EXIT_INTR)
+            return skipped("KVM did not come back from it in time");
+        return skipped(exit < 0 ? "KVM_RUN failed on it" : "KVM left the guest instead of stepping");
+    }
+}
+
+static struct cosim_step kvm_step(void *reference, const struct cosim_insn *at)
+{
+    struct kvm_cosim *kvm = reference;
+    const char *why;
+    if (!at->decoded)
+        return skipped("its bytes cannot be fetched or decoded");
+    if (!kvm->at_user)
+        return step_system(kvm, at);
+    why = user_refuses(at);
+    return why ? skipped(why) : cosim_user_step(kvm->user, at->cr3);
+}
+
+/* --- comparing --- */
+
+/* Flags that are compared: RF is the debugger's business, TF is stepping's. */
+#define FLAGS_IGNORED ((uint64_t)FLAG_RF | FLAG_TF)
+
+/* What the reference has, in kvm->state: a copy of the interpreter's state with everything the reference knows. */
+static int fetch_state(struct kvm_cosim *kvm, const struct cosim_insn *at)
+{
+    struct cpu *state = &kvm->state;
+    const struct cpu *cpu = kvm->cpu;
+    const struct isa_row *row = at->insn.row;
+    *state = *cpu;
+    if (kvm->at_user)
+        return cosim_user_store(kvm->user, state);
+    int error = 0;
+    if (row->isa_class != ISA_CLASS_NONE || row->attributes & ISA_CPL0)
+        error = vcpu_store(&kvm->vcpu, state, NULL);
+    vcpu_take_regs(&kvm->vcpu.run->s.regs.regs, state);
+    vcpu_take_sregs(&kvm->vcpu.run->s.regs.sregs, state);
+    if (cpu->cr4 & CR4_PCIDE) {
+        state->cr4 |= CR4_PCIDE;
+        state->cr3 |= cpu->cr3 & 0xFFF;
+    }
+    state->shadow = cpu->shadow;
+    state->nmi_blocked = cpu->nmi_blocked;
+    state->pending_db = cpu->pending_db;
+    return error;
+}
+
+/* A segment register that holds nothing: what its hidden part says is the processor's own business. */
+static void forgive_null_segments(struct kvm_cosim *kvm)
+{
+    for (unsigned i = ES; i <= GS; i++) {
+        struct segment *a = &kvm->state.segment[i];
+        const struct segment *b = &kvm->cpu->segment[i];
+        bool null = b->attributes & SEG_UNUSABLE || (b->selector & ~3u) == 0;
+        if (null && (a->attributes & SEG_UNUSABLE || (a->selector & ~3u) == 0) && a->selector == b->selector) {
+            a->attributes = b->attributes;
+            a->limit = b->limit;
+            a->base = i >= FS ? a->base : b->base;
+        }
+    }
+}
+
+static unsigned differ_fields(const struct kvm_cosim *kvm, FILE *text)
+{
+    const struct part ours = { "sim", kvm->cpu, sizeof(*kvm->cpu), cpu_field_count, cpu_fields };
+    const struct part theirs = { "kvm", (void *)(uintptr_t)&kvm->state, sizeof(kvm->state), cpu_field_count,
+                                 cpu_fields };
+    unsigned count = 0;
+    for (unsigned i = 0; i < cpu_field_count; i++) {
+        const struct field *field = &cpu_fields[i];
+        if (field->kind != FIELD_STATE ||
+            !memcmp((const char *)kvm->cpu + field->offset, (const char *)&kvm->state + field->offset,
+                    (size_t)field->count * field->bytes))
+            continue;
+        for (uint32_t j = 0; j < field->count; j++) {
+            uint64_t a = field_value(&theirs, field, j), b = field_value(&ours, field, j);
+            if (a == b)
+                continue;
+            count++;
+            if (text)
+                fprintf(text, "  %s[%u]: %" PRIx64 " in KVM, %" PRIx64 " in sim\n", field->name, j, a, b);
+        }
+    }
+    return count;
+}
+
+/* The bytes of the memory operand, and those at the top of the stack, in both copies of RAM. */
+static unsigned differ_operand(const struct kvm_cosim *kvm, uint64_t linear, unsigned bytes, const char *what,
+                               FILE *text)
+{
+    uint64_t physical;
+    uint8_t a[64], b[64];
+    if (bytes > sizeof(a) || (linear & 4095) + bytes > RAM_PAGE_BYTES || !mmu_peek(kvm->cpu, linear, &physical))
+        return 0;
+    uint64_t page = ram_page_at(&kvm->cpu->board->ram, physical);
+    if (page == RAM_NO_PAGE)
+        return 0;
+    memcpy(a, kvm->ram + page * RAM_PAGE_BYTES + physical % RAM_PAGE_BYTES, bytes);
+    memcpy(b, ram_page_bytes(&kvm->cpu->board->ram, page) + physical % RAM_PAGE_BYTES, bytes);
+    if (memcmp(a, b, bytes) == 0)
+        return 0;
+    if (text) {
+        fprintf(text, "  %s at %" PRIx64 ":", what, linear);
+        for (unsigned i = 0; i < bytes; i++)
+            fprintf(text, " %02x", a[i]);
+        fputs(" in KVM,", text);
+        for (unsigned i = 0; i < bytes; i++)
+            fprintf(text, " %02x", b[i]);
+        fputs(" in sim\n", text);
+    }
+    return 1;
+}
+
+static unsigned kvm_compare(void *reference, const struct cosim_insn *at, FILE *text)
+{
+    struct kvm_cosim *kvm = reference;
+    struct cpu *cpu = kvm->cpu, *state = &kvm->state;
+    if (fetch_state(kvm, at)) {
+        if (text)
+            fputs("  KVM does not give its state\n", text);
+        return 1;
+    }
+    forgive_null_segments(kvm);
+    state->rflags = (state->rflags & ~FLAGS_IGNORED) | (cpu->rflags & FLAGS_IGNORED);
+    uint64_t undefined = (state->rflags ^ cpu->rflags) & at->insn.row->flags_undefined;
+    state->rflags ^= undefined;
+    unsigned count = differ_fields(kvm, text);
+    if (at->has_address && at->bytes_there)
+        count += differ_operand(kvm, at->linear, at->bytes_there, "memory operand", text);
+    if (cpu->mode & MODE_LONG)
+        count += differ_operand(kvm, cpu->gpr[RSP], 8, "top of the stack", text);
+    if (!count && undefined && kvm->at_user) {
+        cosim_user_put_flags(kvm->user, cpu);
+    } else if (!count && undefined) {
+        kvm->vcpu.run->s.regs.regs.rflags = cpu->rflags;
+        kvm->vcpu.run->kvm_dirty_regs = KVM_SYNC_X86_REGS;
+    }
+    return count;
+}
+
+/* Pages that differ in more than accessed and dirty bits of present entries: processors may keep translations. */
+static bool page_differs(const uint8_t *a, const uint8_t *b, unsigned *at)
+{
+    for (unsigned i = 0; i < RAM_PAGE_BYTES; i += 8) {
+        uint64_t x, y;
+        memcpy(&x, a + i, 8);
+        memcpy(&y, b + i, 8);
+        if (x == y || ((x ^ y) & ~0x60ull) == 0)
+            continue;
+        *at = i;
+        return true;
+    }
+    return false;
+}
+
+static unsigned kvm_compare_memory(void *reference, FILE *text)
+{
+    struct kvm_cosim *kvm = reference;
+    struct ram *ram = &kvm->cpu->board->ram;
+    uint64_t pages = kvm->ram_bytes / RAM_PAGE_BYTES;
+    unsigned count = 0, offset;
+    memset(kvm->written, 0, (pages / 64 + 1) * sizeof(*kvm->written));
+    cosim_ram_written(&kvm->vcpu, 0, kvm->ram_bytes, kvm->written);
+    if (kvm->user)
+        cosim_user_written(kvm->user, kvm->written);
+    for (uint64_t page = 0; page < pages; page++) {
+        if (!(kvm->written[page / 64] >> (page % 64) & 1) && ram->written_epoch[page] <= kvm->compared_epoch)
+            continue;
+        const uint8_t *ours = ram_page_bytes(ram, page);
+        uint8_t *theirs = kvm->ram + page * RAM_PAGE_BYTES;
+        if (!page_differs(theirs, ours, &offset))
+            continue;
+        count++;
+        if (text)
+            fprintf(text, "  physical %" PRIx64 ": %016" PRIx64 " in KVM, %016" PRIx64 " in sim\n",
+                    ram_physical(ram, page) + offset, *(const uint64_t *)(const void *)(theirs + offset),
+                    *(const uint64_t *)(const void *)(ours + offset));
+        memcpy(theirs, ours, RAM_PAGE_BYTES);
+    }
+    kvm->compared_epoch = ram_next_epoch(ram);
+    return count;
+}
+
+static void kvm_explain(void *reference, FILE *out)
+{
+    struct kvm_cosim *kvm = reference;
+    fprintf(out, "  the reference was KVM's %s\n",
+            kvm->at_user                         ? "user guest, on the processor"
+            : kvm->host.probes[HOST_CPL0_NATIVE] ? "vCPU, on the processor"
+                                                 : "vCPU, in the kernel's software emulator (advisory)");
+}
+
+const struct cosim_reference cosim_kvm = {
+    .name = "kvm",
+    .init = kvm_init,
+    .close = kvm_close,
+    .override = kvm_override,
+    .step = kvm_step,
+    .compare = kvm_compare,
+    .compare_memory = kvm_compare_memory,
+    .explain = kvm_explain,
+};

@@ -1,0 +1,17 @@
+/*
+ * The reference's copy of guest RAM as memory slots of a KVM machine, with dirty logs.
+ *
+ * The copy has the layout of `struct ram`: a page number means the same in both. The legacy hole is no slot, so that an
+ * access to it exits.
+ */
+#ifndef KVM_COSIM_RAM_H
+#define KVM_COSIM_RAM_H
+
+#include "kvm/vcpu.h"
+
+/* Maps RAM from slot `first_slot` on, every physical address moved up by `base`. 0 or a negative errno. */
+int cosim_ram_map(struct vcpu *vcpu, unsigned first_slot, uint64_t base, uint8_t *ram, uint64_t ram_bytes);
+/* Adds the pages that the guest has written since the last call to a bitmap over RAM pages. */
+void cosim_ram_written(struct vcpu *vcpu, unsigned first_slot, uint64_t ram_bytes, uint64_t *bitmap);
+
+#endif

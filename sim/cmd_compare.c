@@ -1,0 +1,164 @@
+/*
+ * sim compare: the interpreter in lockstep with a real processor, from any point of a recording (docs/kvm.md).
+ *
+ * Exit status: STATUS_OK no difference, STATUS_DIVERGED there is one, COMPARE_SKIPPED this host has no KVM for it,
+ * STATUS_BAD_INPUT the log.
+ */
+#include "kvm/cosim.h"
+#include "sim/commands.h"
+#include "sim/options.h"
+#include "sim/recorded.h"
+#include "sim/session.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#define COMPARE_SKIPPED 77 /* what ctest takes for "skipped" */
+
+struct compare_options {
+    const char *kernel, *initrd;
+    struct option_list modules;
+    uint64_t from, steps, windows, every, differences;
+    bool quiet;
+};
+
+#define AT(member) offsetof(struct compare_options, member)
+static const struct option compare_options[] = {
+    { "from", 0, "CYCLE", "where lockstep begins (0)", OPTION_NUMBER, AT(from), 1000, NULL },
+    { "steps", 0, "N", "how many instructions are compared (20000)", OPTION_NUMBER, AT(steps), 1000, NULL },
+    { "windows", 0, "N", "so many times, at places --every apart (1)", OPTION_NUMBER, AT(windows), 0, NULL },
+    { "every", 0, "CYCLES", "distance of the windows (100M)", OPTION_NUMBER, AT(every), 1000, NULL },
+    { "differences", 0, "N", "stop a window after so many differences (1)", OPTION_NUMBER, AT(differences), 0, NULL },
+    { "kernel", 0, "FILE", "the kernel, if it is no longer where the log says", OPTION_TEXT, AT(kernel), 0, NULL },
+    { "initrd", 0, "FILE", "the initrd, likewise", OPTION_TEXT, AT(initrd), 0, NULL },
+    { "module", 0, "FILE", "a module, likewise; in the recorded order", OPTION_TEXTS, AT(modules), 0, NULL },
+    { "quiet", 'q', NULL, "only differences and the last table", OPTION_FLAG, AT(quiet), 0, NULL },
+    { 0 },
+};
+static const struct command_line compare_line = {
+    .command = "compare",
+    .positional = "LOG",
+    .summary = "Replays a log, and from a cycle on steps KVM beside the interpreter, comparing after each instruction.",
+    .options = compare_options,
+};
+
+static bool advance(void *context)
+{
+    return session_step(context);
+}
+
+static void add_totals(struct cosim_totals *sum, const struct cosim_totals *totals)
+{
+    struct cosim_totals all = *sum;
+    uint64_t *const to[] = { &all.steps,      &all.equal[0],   &all.equal[1],  &all.injected,         &all.events,
+                             &all.skipped[0], &all.skipped[1], &all.differing, &all.user_instructions };
+    const uint64_t from[] = { totals->steps,      totals->equal[0],  totals->equal[1],
+                              totals->injected,   totals->events,    totals->skipped[0],
+                              totals->skipped[1], totals->differing, totals->user_instructions };
+    for (unsigned i = 0; i < sizeof(from) / sizeof(from[0]); i++)
+        *to[i] += from[i];
+    for (unsigned i = 0; i < totals->reason_count; i++) {
+        const struct cosim_count *count = &totals->reasons[i];
+        unsigned j = 0;
+        while (j < all.reason_count && (strcmp(all.reasons[j].reason, count->reason) != 0 ||
+                                        strcmp(all.reasons[j].mnemonic, count->mnemonic) != 0))
+            j++;
+        if (j == COSIM_REASONS)
+            continue;
+        if (j == all.reason_count) {
+            all.reasons[j] = *count;
+            all.reason_count++;
+        } else {
+            all.reasons[j].count += count->count;
+        }
+    }
+    *sum = all;
+}
+
+/* One window: the reference is opened anew, so that nothing of the last one is left. */
+static enum status compare_window(const struct compare_options *options, struct session *session,
+                                  struct cosim_totals *sum)
+{
+    const char *why;
+    struct cosim cosim = { .cpu = machine_boot_cpu(session->machine),
+                           .kind = &cosim_kvm,
+                           .differences_max = (unsigned)options->differences,
+                           .report = stdout,
+                           .advance = advance,
+                           .context = session };
+    if (!cosim_open(&cosim, &why)) {
+        fprintf(stderr, "sim compare: skipped: %s\n", why);
+        return (enum status)COMPARE_SKIPPED;
+    }
+    if (!options->quiet)
+        fprintf(stderr, "sim compare: from cycle %" PRIu64 "\n", machine_now(session->machine));
+    cosim_run(&cosim, options->steps);
+    add_totals(sum, &cosim.totals);
+    cosim_close(&cosim);
+    return STATUS_OK;
+}
+
+static enum status compare_session(const struct compare_options *options, struct log_reader *reader,
+                                   const struct session_config *config)
+{
+    char error[IMAGE_ERROR_BYTES];
+    struct session session;
+    static struct cosim_totals totals;
+    struct replayer replayer = { .reader = reader };
+    struct session_limits limits = { .max_cycles = UINT64_MAX, .idle_limit_cycles = UINT64_MAX, .quiet = true };
+    enum status status = session_open(&session, config, &limits, error);
+    if (status)
+        fprintf(stderr, "sim: %s\n", error);
+    session.replayer = &replayer;
+    if (!status)
+        session_begin(&session);
+    uint64_t cycle = options->from;
+    for (uint64_t i = 0; i < options->windows && !status; i++, cycle += options->every) {
+        if (!session_reach(&session, cycle)) {
+            fprintf(stderr, "sim compare: the run ends before cycle %" PRIu64 "\n", cycle);
+            break;
+        }
+        status = compare_window(options, &session, &totals);
+    }
+    if (totals.steps)
+        cosim_print_totals(&totals, stdout);
+    session_close(&session);
+    return status || !totals.differing ? status : STATUS_DIVERGED;
+}
+
+int cmd_compare(int argc, char **argv)
+{
+    struct compare_options options = { .steps = 20000, .windows = 1, .every = 100000000, .differences = 1 };
+    char error[IMAGE_ERROR_BYTES];
+    const char *path;
+    struct image_file file;
+    struct log_reader reader;
+    struct session_config config;
+    int parsed = options_parse(&compare_line, &options, &path, argc, argv);
+    if (parsed)
+        return parsed == OPTIONS_HELP ? STATUS_OK : STATUS_USAGE;
+    if (!path) {
+        fputs("sim compare: needs a log (see sim compare --help)\n", stderr);
+        return STATUS_USAGE;
+    }
+    if (image_read(&file, "log", path, error)) {
+        fprintf(stderr, "sim: %s\n", error);
+        return STATUS_BAD_INPUT;
+    }
+    enum status status = STATUS_BAD_INPUT;
+    if (log_open(&reader, file.image.bytes, file.image.size_bytes) != LOG_OK) {
+        fprintf(stderr, "sim: %s: %s\n", path, reader.error);
+    } else if (!session_config_from_header(&config, &reader.header, error)) {
+        fprintf(stderr, "sim: %s: %s\n", path, error);
+    } else {
+        struct recorded_paths paths = { options.kernel, options.initrd, &options.modules };
+        status = recorded_images(&paths, &reader.header, &config);
+        if (!status)
+            status = compare_session(&options, &reader, &config);
+        session_config_free(&config);
+    }
+    log_reader_close(&reader);
+    image_free(&file);
+    return status;
+}
