@@ -139,10 +139,10 @@ main:
     mov es, ecx
     prefetcht2 [es:0]
     nop dword [es:0]
-    CHECK [fault_count], 0
     pop es
     invd
-%ifndef QEMU
+%ifndef QEMU ; QEMU 7.2 does not look at limits
+    CHECK [fault_count], 0
     FAULTS 6, 0, {db 0xF0, 0x0F, 0x1F, 0x00}
 %endif
     TO_64
