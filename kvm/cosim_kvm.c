@@ -180,12 +180,15 @@ static uint8_t *unknown_bit(struct kvm_cosim *kvm, const struct cosim_insn *at, 
 static const char *system_refuses(struct kvm_cosim *kvm, const struct cosim_insn *at)
 {
     static const char *const wrong[] = { "LZCNT", "TZCNT", "MOVBE", "RDPID", NULL };
+    static const char *const runs_on[] = { "MFENCE", "LFENCE", "SFENCE", "IRET", NULL };
     const struct cpu *cpu = kvm->cpu;
     uint8_t bit;
     if (kvm->host.probes[HOST_CPL0_NATIVE])
         return NULL;
     if (mnemonic_is(at, wrong))
         return "KVM's emulator executes something else";
+    if (mnemonic_is(at, runs_on))
+        return "KVM's emulator does not stop behind it";
     if (*unknown_bit(kvm, at, &bit) & bit)
         return "KVM's emulator does not know it";
     if (at->faulted)
@@ -229,6 +232,15 @@ static struct cosim_step kvm_step(void *reference, const struct cosim_insn *at)
         return step_system(kvm, at);
     why = user_refuses(at);
     return why ? skipped(why) : cosim_user_step(kvm->user, at->cr3);
+}
+
+static void kvm_position(void *reference, uint64_t *rip, uint64_t *rcx)
+{
+    struct kvm_cosim *kvm = reference;
+    *rip = kvm->vcpu.run->s.regs.regs.rip;
+    *rcx = kvm->vcpu.run->s.regs.regs.rcx;
+    if (kvm->at_user)
+        cosim_user_position(kvm->user, rip, rcx);
 }
 
 /* --- comparing --- */
@@ -411,6 +423,7 @@ const struct cosim_reference cosim_kvm = {
     .close = kvm_close,
     .override = kvm_override,
     .step = kvm_step,
+    .position = kvm_position,
     .compare = kvm_compare,
     .compare_memory = kvm_compare_memory,
     .explain = kvm_explain,
