@@ -10,7 +10,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define MEMORY_STEPS 1024u /* all written pages are compared this often */
+#define MEMORY_STEPS 1024u
 
 /* --- the next instruction --- */
 
@@ -304,7 +304,7 @@ static bool one_step(struct cosim *cosim)
         at.faulted = ran == 0;
         check(cosim, &at, ran == 1);
     }
-    if (++cosim->since_memory >= MEMORY_STEPS)
+    if (++cosim->since_memory >= cosim->memory_steps)
         check_memory(cosim);
     return cosim->totals.differing < cosim->differences_max;
 }
@@ -315,6 +315,8 @@ bool cosim_open(struct cosim *cosim, const char **why)
     cosim->behind = true;
     if (!cosim->differences_max)
         cosim->differences_max = 1;
+    if (!cosim->memory_steps)
+        cosim->memory_steps = MEMORY_STEPS;
     return cosim->reference != NULL;
 }
 

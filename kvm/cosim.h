@@ -86,6 +86,7 @@ struct cosim {
     void *reference;
     struct cosim_totals totals;
     unsigned differences_max; /* stop after so many */
+    uint64_t memory_steps;    /* all written pages are compared this often; 0: every 1024 steps */
     FILE *report;
     bool behind;           /* the reference's state is to be overridden before its next step */
     uint64_t since_memory; /* steps since memory was compared */
