@@ -49,6 +49,8 @@ struct cosim_reference {
     void (*override)(void *reference);
     /* Steps the reference over one instruction, which the interpreter has run already. */
     struct cosim_step (*step)(void *reference, const struct cosim_insn *insn);
+    /* RIP and RCX as they are: one step may have been several iterations of REP. */
+    void (*position)(void *reference, uint64_t *rip, uint64_t *rcx);
     /* Compares state after a step: the number of differences; a line each in `text` unless NULL. */
     unsigned (*compare)(void *reference, const struct cosim_insn *insn, FILE *text);
     /* Compares all pages that either side has written since the last call. Same. */
@@ -84,6 +86,7 @@ struct cosim {
     void *reference;
     struct cosim_totals totals;
     unsigned differences_max; /* stop after so many */
+    uint64_t memory_steps;    /* all written pages are compared this often; 0: every 1024 steps */
     FILE *report;
     bool behind;           /* the reference's state is to be overridden before its next step */
     uint64_t since_memory; /* steps since memory was compared */

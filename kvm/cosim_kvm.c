@@ -23,6 +23,10 @@
 
 #define LIMIT_NS 100000000ull
 
+enum refusal { NOT_REFUSED, REFUSED_UNKNOWN, REFUSED_RUNS_ON };
+static const char *const refusals[] = { NULL, "KVM's emulator does not know it",
+                                        "KVM's emulator does not stop behind it" };
+
 struct kvm_cosim {
     struct cpu *cpu;
     struct host_kvm host;
@@ -33,8 +37,9 @@ struct kvm_cosim {
     uint64_t ram_bytes;
     uint64_t *written; /* bitmap over RAM pages */
     uint32_t copied_epoch, compared_epoch;
-    struct cpu state;                            /* what the reference has, for comparisons */
-    uint8_t unknown[2][(ISA_ROW_COUNT + 7) / 8]; /* rows KVM gave up on, with and without a memory operand */
+    struct cpu state;                  /* what the reference has, for comparisons */
+    uint8_t refused[2][ISA_ROW_COUNT]; /* rows KVM gave up on, with and without a memory operand: enum refusal */
+    bool tainted; /* the reference has run where the interpreter has not: what it wrote is to be taken back */
 };
 
 /* --- opening --- */
@@ -98,9 +103,24 @@ static void *kvm_init(struct cpu *cpu, const char **why)
 
 /* --- taking over --- */
 
+/* The pages that the reference has written, into kvm->written. */
+static void collect_written(struct kvm_cosim *kvm)
+{
+    cosim_ram_written(&kvm->vcpu, 0, kvm->ram_bytes, kvm->written);
+    if (kvm->user)
+        cosim_user_written(kvm->user, kvm->written);
+}
+
 static void copy_written(struct kvm_cosim *kvm)
 {
     struct ram *ram = &kvm->cpu->board->ram;
+    if (kvm->tainted) {
+        collect_written(kvm);
+        for (uint64_t page = 0; page < kvm->ram_bytes / RAM_PAGE_BYTES; page++)
+            if (kvm->written[page / 64] >> (page % 64) & 1)
+                memcpy(kvm->ram + page * RAM_PAGE_BYTES, ram_page_bytes(ram, page), RAM_PAGE_BYTES);
+    }
+    kvm->tainted = false;
     for (uint64_t page = 0; page < kvm->ram_bytes / RAM_PAGE_BYTES; page++)
         if (ram->written_epoch[page] > kvm->copied_epoch)
             memcpy(kvm->ram + page * RAM_PAGE_BYTES, ram_page_bytes(ram, page), RAM_PAGE_BYTES);
@@ -169,25 +189,25 @@ static const char *user_refuses(const struct cosim_insn *at)
     return NULL;
 }
 
-static uint8_t *unknown_bit(struct kvm_cosim *kvm, const struct cosim_insn *at, uint8_t *bit)
+static uint8_t *refusal_of(struct kvm_cosim *kvm, const struct cosim_insn *at)
 {
-    unsigned row = (unsigned)(at->insn.row - isa_rows);
-    *bit = (uint8_t)(1u << (row % 8));
-    return &kvm->unknown[at->insn.has_memory][row / 8];
+    return &kvm->refused[at->insn.has_memory][at->insn.row - isa_rows];
 }
 
 /* Why the machine's vCPU cannot step it, before it has tried; NULL: it may. */
 static const char *system_refuses(struct kvm_cosim *kvm, const struct cosim_insn *at)
 {
     static const char *const wrong[] = { "LZCNT", "TZCNT", "MOVBE", "RDPID", NULL };
+    static const char *const runs_on[] = { "MFENCE", "LFENCE", "SFENCE", "IRET", "SWAPGS", "SYSRET", "SYSEXIT", NULL };
     const struct cpu *cpu = kvm->cpu;
-    uint8_t bit;
     if (kvm->host.probes[HOST_CPL0_NATIVE])
         return NULL;
     if (mnemonic_is(at, wrong))
         return "KVM's emulator executes something else";
-    if (*unknown_bit(kvm, at, &bit) & bit)
-        return "KVM's emulator does not know it";
+    if (mnemonic_is(at, runs_on))
+        return refusals[REFUSED_RUNS_ON];
+    if (*refusal_of(kvm, at))
+        return refusals[*refusal_of(kvm, at)];
     if (at->faulted)
         return "an exception at CPL 0: single-step does not show it";
     if (cpu->cr0 & CR0_PG && !(cpu->efer & EFER_LMA) && !kvm->host.probes[HOST_LEGACY_PAGING])
@@ -200,7 +220,6 @@ static const char *system_refuses(struct kvm_cosim *kvm, const struct cosim_insn
 static struct cosim_step step_system(struct kvm_cosim *kvm, const struct cosim_insn *at)
 {
     const char *why = system_refuses(kvm, at);
-    uint8_t bit;
     if (why)
         return skipped(why);
     for (;;) {
@@ -209,9 +228,11 @@ static struct cosim_step step_system(struct kvm_cosim *kvm, const struct cosim_i
             return (struct cosim_step){ .result = COSIM_STEPPED };
         if (exit == KVM_EXIT_INTR && !kvm->vcpu.timed_out)
             continue;
+        kvm->tainted = true;
         if (exit == KVM_EXIT_INTERNAL_ERROR) {
-            *unknown_bit(kvm, at, &bit) |= bit;
-            return skipped("KVM's emulator does not know it");
+            bool stood = kvm->vcpu.run->s.regs.regs.rip == at->rip;
+            *refusal_of(kvm, at) = stood ? REFUSED_UNKNOWN : REFUSED_RUNS_ON;
+            return skipped(refusals[*refusal_of(kvm, at)]);
         }
         if (exit == KVM_EXIT_INTR)
             return skipped("KVM did not come back from it in time");
@@ -228,7 +249,20 @@ static struct cosim_step kvm_step(void *reference, const struct cosim_insn *at)
     if (!kvm->at_user)
         return step_system(kvm, at);
     why = user_refuses(at);
-    return why ? skipped(why) : cosim_user_step(kvm->user, at->cr3);
+    if (why)
+        return skipped(why);
+    struct cosim_step step = cosim_user_step(kvm->user, at->cr3);
+    kvm->tainted |= step.result != COSIM_STEPPED;
+    return step;
+}
+
+static void kvm_position(void *reference, uint64_t *rip, uint64_t *rcx)
+{
+    struct kvm_cosim *kvm = reference;
+    *rip = kvm->vcpu.run->s.regs.regs.rip;
+    *rcx = kvm->vcpu.run->s.regs.regs.rcx;
+    if (kvm->at_user)
+        cosim_user_position(kvm->user, rip, rcx);
 }
 
 /* --- comparing --- */
@@ -340,6 +374,7 @@ static unsigned kvm_compare(void *reference, const struct cosim_insn *at, FILE *
     uint64_t undefined = (state->rflags ^ cpu->rflags) & at->insn.row->flags_undefined;
     state->rflags ^= undefined;
     unsigned count = differ_fields(kvm, text);
+    kvm->tainted |= count != 0;
     if (at->has_address && at->bytes_there)
         count += differ_operand(kvm, at->linear, at->bytes_there, "memory operand", text);
     if (cpu->mode & MODE_LONG)
@@ -374,10 +409,7 @@ static unsigned kvm_compare_memory(void *reference, FILE *text)
     struct ram *ram = &kvm->cpu->board->ram;
     uint64_t pages = kvm->ram_bytes / RAM_PAGE_BYTES;
     unsigned count = 0, offset;
-    memset(kvm->written, 0, (pages / 64 + 1) * sizeof(*kvm->written));
-    cosim_ram_written(&kvm->vcpu, 0, kvm->ram_bytes, kvm->written);
-    if (kvm->user)
-        cosim_user_written(kvm->user, kvm->written);
+    collect_written(kvm);
     for (uint64_t page = 0; page < pages; page++) {
         if (!(kvm->written[page / 64] >> (page % 64) & 1) && ram->written_epoch[page] <= kvm->compared_epoch)
             continue;
@@ -392,6 +424,7 @@ static unsigned kvm_compare_memory(void *reference, FILE *text)
                     *(const uint64_t *)(const void *)(ours + offset));
         memcpy(theirs, ours, RAM_PAGE_BYTES);
     }
+    memset(kvm->written, 0, (pages / 64 + 1) * sizeof(*kvm->written));
     kvm->compared_epoch = ram_next_epoch(ram);
     return count;
 }
@@ -411,6 +444,7 @@ const struct cosim_reference cosim_kvm = {
     .close = kvm_close,
     .override = kvm_override,
     .step = kvm_step,
+    .position = kvm_position,
     .compare = kvm_compare,
     .compare_memory = kvm_compare_memory,
     .explain = kvm_explain,

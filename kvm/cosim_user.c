@@ -239,6 +239,12 @@ struct cosim_step cosim_user_step(struct cosim_user *user, uint64_t cr3)
     return skipped("too many pages for one instruction");
 }
 
+void cosim_user_position(const struct cosim_user *user, uint64_t *rip, uint64_t *rcx)
+{
+    *rip = user->regs.rip;
+    *rcx = user->regs.rcx;
+}
+
 int cosim_user_store(struct cosim_user *user, struct cpu *cpu)
 {
     struct vcpu *vcpu = &user->guest.vcpu;

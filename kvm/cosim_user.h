@@ -19,6 +19,7 @@ void cosim_user_close(struct cosim_user *user);
 int cosim_user_override(struct cosim_user *user, const struct cpu *cpu);
 /* One instruction; cr3 is the root of the tables that hold. */
 struct cosim_step cosim_user_step(struct cosim_user *user, uint64_t cr3);
+void cosim_user_position(const struct cosim_user *user, uint64_t *rip, uint64_t *rcx);
 /* Registers, vectors and x87 as they are now; flags that CPL 3 has no say in keep their values. */
 int cosim_user_store(struct cosim_user *user, struct cpu *cpu);
 /* The flags of cpu replace those of the guest: after bits that the manual leaves undefined came out differently. */

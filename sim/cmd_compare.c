@@ -19,7 +19,7 @@
 struct compare_options {
     const char *kernel, *initrd;
     struct option_list modules;
-    uint64_t from, steps, windows, every, differences;
+    uint64_t from, steps, windows, every, differences, memory;
     bool quiet;
 };
 
@@ -30,6 +30,7 @@ static const struct option compare_options[] = {
     { "windows", 0, "N", "so many times, at places --every apart (1)", OPTION_NUMBER, AT(windows), 0, NULL },
     { "every", 0, "CYCLES", "distance of the windows (100M)", OPTION_NUMBER, AT(every), 1000, NULL },
     { "differences", 0, "N", "stop a window after so many differences (1)", OPTION_NUMBER, AT(differences), 0, NULL },
+    { "memory", 0, "N", "compare all written pages every N steps (1024)", OPTION_NUMBER, AT(memory), 0, NULL },
     { "kernel", 0, "FILE", "the kernel, if it is no longer where the log says", OPTION_TEXT, AT(kernel), 0, NULL },
     { "initrd", 0, "FILE", "the initrd, likewise", OPTION_TEXT, AT(initrd), 0, NULL },
     { "module", 0, "FILE", "a module, likewise; in the recorded order", OPTION_TEXTS, AT(modules), 0, NULL },
@@ -84,6 +85,7 @@ static enum status compare_window(const struct compare_options *options, struct 
     struct cosim cosim = { .cpu = machine_boot_cpu(session->machine),
                            .kind = &cosim_kvm,
                            .differences_max = (unsigned)options->differences,
+                           .memory_steps = options->memory,
                            .report = stdout,
                            .advance = advance,
                            .context = session };
