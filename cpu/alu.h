@@ -70,25 +70,21 @@
     }                                                                                                                  \
     static OP(name##_mr##w##tag)                                                                                       \
     {                                                                                                                  \
-        uint64_t a, at = LINEAR_FLAT;                                                                                  \
-        LOAD_RMW(w, a, at);                                                                                            \
-        uint64_t r = name##_body(cpu, a, REG(sw(w), op->src), w, live);                                                \
-        STORE(w, at, r);                                                                                               \
+        HIT(write, (w) / 8, host, LINEAR_FLAT, op_##name##_any##w);                                                    \
+        host_write(host, w, name##_body(cpu, host_read(host, w), REG(sw(w), op->src), w, live));                       \
         NEXT;                                                                                                          \
     }                                                                                                                  \
     static OP(name##_mi##w##tag)                                                                                       \
     {                                                                                                                  \
-        uint64_t a, at = LINEAR_FLAT;                                                                                  \
-        LOAD_RMW(w, a, at);                                                                                            \
-        uint64_t r = name##_body(cpu, a, op->imm, w, live);                                                            \
-        STORE(w, at, r);                                                                                               \
+        HIT(write, (w) / 8, host, LINEAR_FLAT, op_##name##_any##w);                                                    \
+        host_write(host, w, name##_body(cpu, host_read(host, w), op->imm, w, live));                                   \
         NEXT;                                                                                                          \
     }
 #define UPDATE_SHAPED_RM(w, name, live, tag)                                                                           \
     static OP(name##_rm##w##tag)                                                                                       \
     {                                                                                                                  \
         uint64_t b;                                                                                                    \
-        LOAD(w, b, LINEAR_FLAT);                                                                                       \
+        LOAD_HIT(w, b, LINEAR_FLAT, op_##name##_any##w);                                                               \
         SET_REG(w, op->dst, name##_body(cpu, REG(w, op->dst), b, w, live));                                            \
         NEXT;                                                                                                          \
     }
@@ -162,21 +158,21 @@
     static OP(name##_rm##w##tag)                                                                                       \
     {                                                                                                                  \
         uint64_t b;                                                                                                    \
-        LOAD(w, b, LINEAR_FLAT);                                                                                       \
+        LOAD_HIT(w, b, LINEAR_FLAT, op_##name##_any##w);                                                               \
         name##_body(cpu, REG(w, op->dst), b, w, live);                                                                 \
         NEXT;                                                                                                          \
     }                                                                                                                  \
     static OP(name##_mr##w##tag)                                                                                       \
     {                                                                                                                  \
         uint64_t a;                                                                                                    \
-        LOAD(w, a, LINEAR_FLAT);                                                                                       \
+        LOAD_HIT(w, a, LINEAR_FLAT, op_##name##_any##w);                                                               \
         name##_body(cpu, a, REG(w, op->src), w, live);                                                                 \
         NEXT;                                                                                                          \
     }                                                                                                                  \
     static OP(name##_mi##w##tag)                                                                                       \
     {                                                                                                                  \
         uint64_t a;                                                                                                    \
-        LOAD(w, a, LINEAR_FLAT);                                                                                       \
+        LOAD_HIT(w, a, LINEAR_FLAT, op_##name##_any##w);                                                               \
         name##_body(cpu, a, op->imm, w, live);                                                                         \
         NEXT;                                                                                                          \
     }
@@ -218,10 +214,8 @@
     }                                                                                                                  \
     static OP(name##_mr##w##tag)                                                                                       \
     {                                                                                                                  \
-        uint64_t a, at = LINEAR_FLAT;                                                                                  \
-        LOAD_RMW(w, a, at);                                                                                            \
-        uint64_t r = name##_body(cpu, a, w, live);                                                                     \
-        STORE(w, at, r);                                                                                               \
+        HIT(write, (w) / 8, host, LINEAR_FLAT, op_##name##_any##w);                                                    \
+        host_write(host, w, name##_body(cpu, host_read(host, w), w, live));                                            \
         NEXT;                                                                                                          \
     }
 #define UPDATE1_HANDLERS(name)                                                                                         \

@@ -78,7 +78,7 @@ void block_drop_all(struct cpu *cpu)
     }
     cache->used = 0;
     cpu->engine->chain_from = NULL; /* it pointed into the arena */
-    tlb_new_generation(cpu);
+    tlb_new_generation(cpu, true, true);
 }
 
 struct block *block_reserve(struct cpu *cpu)
@@ -136,21 +136,24 @@ void block_code_writing(struct cpu *cpu, uint64_t ram_page, unsigned first, unsi
         return;
     if (!memcmp(ram_page_bytes(&cpu->board->ram, ram_page) + first, new_bytes, last - first + 1))
         return;
-    bool dropped = false;
+    bool user = false, supervisor = false; /* of what is dropped */
     page->mask = 0;
     for (struct block **link = &page->first; *link;) {
         struct block *block = *link;
         if (block_first(block) <= last && block_last(block) >= first) {
             *link = block->next_same_page;
             bucket_remove(cache, block);
-            dropped = true;
+            if ((block->mode & MODE_CPL_MASK) >> MODE_CPL_SHIFT == 3)
+                user = true;
+            else
+                supervisor = true;
         } else {
             page->mask |= chunk_mask(block_first(block), block_last(block));
             link = &block->next_same_page;
         }
     }
-    if (dropped)
-        tlb_new_generation(cpu);
+    if (user || supervisor)
+        tlb_new_generation(cpu, user, supervisor);
     if (!page->first)
         ram_unwatch(&cpu->board->ram, ram_page, RAM_WATCH_CODE);
 }

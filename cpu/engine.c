@@ -121,10 +121,10 @@ static uint64_t code_linear(const struct cpu *cpu, uint64_t rip)
 /* Translates the page of an instruction address; false: #PF or #GP in cpu->fault. */
 static bool code_translate(struct cpu *cpu, uint64_t linear, uint64_t *physical)
 {
-    const struct tlb_entry *entry = tlb_slot(cpu, linear);
     const struct ram *ram = &cpu->board->ram;
-    if (entry->execute == (linear & ~4095ull)) {
-        uint64_t page = (entry->host + linear - (uintptr_t)ram->bytes) / RAM_PAGE_BYTES;
+    uintptr_t known = tlb_code_page(cpu->engine->tlbs, linear);
+    if (known) {
+        uint64_t page = (known - (uintptr_t)ram->bytes) / RAM_PAGE_BYTES;
         *physical = ram_physical(ram, page) | (linear & 4095);
         return true;
     }
@@ -139,7 +139,7 @@ static bool code_translate(struct cpu *cpu, uint64_t linear, uint64_t *physical)
     *physical = translation.physical;
     uint64_t page = ram_page_at(ram, *physical);
     if (page != RAM_NO_PAGE)
-        tlb_install(cpu, linear, (uint8_t *)(uintptr_t)ram_page_bytes(ram, page), page, ACCESS_EXECUTE);
+        tlb_install_code(cpu, linear, (uintptr_t)ram_page_bytes(ram, page));
     return true;
 }
 
@@ -351,9 +351,12 @@ void cpu_single_step(struct cpu *cpu, uint64_t from, uint64_t to)
 }
 
 /* True if the next instruction is to be run by itself; else *deadline becomes no later than the first that is. */
-static bool steps_singly(const struct cpu *cpu, uint64_t *deadline)
+static bool steps_singly(struct cpu *cpu, uint64_t *deadline)
 {
     const struct engine *engine = cpu->engine;
+    /* STI holds off interrupts at this boundary, where there is none to hold off */
+    if (cpu->shadow == SHADOW_STI && cpu->cycle >= engine->step_to && !lapic_has_request(cpu->lapic))
+        cpu->shadow = 0;
     if (cpu->mode & MODE_STEP || cpu->shadow)
         return true;
     if (cpu->cycle >= engine->step_to)

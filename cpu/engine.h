@@ -83,7 +83,7 @@ static inline const struct op *engine_enter(struct cpu *cpu, struct block *block
 {
     uint64_t end = cpu->cycle + block->cycles;
     if (__builtin_expect(end > cpu->deadline, 0))
-        return NULL;
+        return engine_leave(cpu);
     cpu->cycle = end;
     cpu->retired += block->insns;
     return block->ops;
@@ -94,10 +94,8 @@ static inline const struct op *engine_enter(struct cpu *cpu, struct block *block
 static inline const struct op *engine_chain(struct cpu *cpu, const struct op *op, unsigned slot)
 {
     struct chain *chain = (struct chain *)(uintptr_t)(op + 1) + slot;
-    if (__builtin_expect(chain->rip == cpu->gpr[GPR_RIP] && chain->generation == cpu->chain_generation, 1)) {
-        cpu->engine->chain_from = NULL;
+    if (__builtin_expect(chain->rip == cpu->gpr[GPR_RIP] && chain->generation == cpu->chain_generation, 1))
         return engine_enter(cpu, chain->block);
-    }
     cpu->engine->chain_from = chain;
     return NULL;
 }
@@ -106,11 +104,10 @@ static inline const struct op *engine_lookup(struct cpu *cpu)
 {
     uint64_t rip = cpu->gpr[GPR_RIP];
     struct jump_entry *entry = &cpu->engine->jumps[(rip ^ rip >> 12) & (JUMP_CACHE_ENTRIES - 1)];
-    cpu->engine->chain_from = NULL;
     if (__builtin_expect(entry->rip == rip && entry->generation == cpu->chain_generation && entry->mode == cpu->mode,
                          1))
         return engine_enter(cpu, entry->block);
-    return NULL;
+    return engine_leave(cpu);
 }
 
 /*

@@ -111,9 +111,9 @@ static inline void gpr_write(struct cpu *cpu, unsigned offset, unsigned w, uint6
 
 /* --- memory ---------------------------------------------------------------------------------------------------- */
 
-/* The linear address of a flat memory operand (no OP_SEGMENTED). */
-#define LINEAR_FLAT                                                                                                    \
-    (REG(64, op->base) + (REG(64, op->index) << op->scale) + (uint64_t)(int64_t)op->disp + cpu->segment_base[op->seg])
+/* The linear address of a flat memory operand (no OP_SEGMENTED); a base of FS or GS stands in the place of the index.
+ */
+#define LINEAR_FLAT (REG(64, op->base) + (REG(64, op->index) << op->scale) + (uint64_t)(int64_t)op->disp)
 
 /*
  * Declares `linear`, the linear address of the memory operand of any kind; `bytes` is its size and `access` ACCESS_READ
@@ -172,7 +172,33 @@ static inline void gpr_write(struct cpu *cpu, unsigned offset, unsigned w, uint6
         }                                                                                                              \
     } while (0)
 
-/* The same for up to 64 bytes at once, through a buffer in canonical (little-endian) byte order. */
+/*
+ * The hot forms serve accesses that hit in the TLB. Where one does not, they hand the op over to the row's generic
+ * handler before anything has happened: so they call nothing and need no stack frame.
+ */
+#define HAND_OVER(generic) MUSTTAIL return generic(cpu, op)
+/* Declares `at_host`, the address of `bytes` that the TLB admits for `rights` (read or write). */
+#define HIT(rights, bytes, at_host, linear, generic)                                                                   \
+    uintptr_t at_host;                                                                                                 \
+    do {                                                                                                               \
+        uint64_t at_ = (linear);                                                                                       \
+        const struct tlb_entry *entry_ = tlb_slot(cpu, at_);                                                           \
+        if (unlikely(entry_->rights != tlb_tag(at_, (bytes))))                                                         \
+            HAND_OVER(generic);                                                                                        \
+        (at_host) = entry_->host + at_;                                                                                \
+    } while (0)
+#define LOAD_HIT(w, var, linear, generic)                                                                              \
+    do {                                                                                                               \
+        HIT(read, (w) / 8, host_, linear, generic);                                                                    \
+        (var) = host_read(host_, (w));                                                                                 \
+    } while (0)
+#define STORE_HIT(w, linear, value, generic)                                                                           \
+    do {                                                                                                               \
+        HIT(write, (w) / 8, host_, linear, generic);                                                                   \
+        host_write(host_, (w), (value));                                                                               \
+    } while (0)
+
+/* The same as LOAD and STORE for up to 64 bytes at once, through a buffer in canonical (little-endian) byte order. */
 #define LOAD_BYTES(bytes, buffer, linear)                                                                              \
     do {                                                                                                               \
         uint64_t at_ = (linear);                                                                                       \

@@ -115,6 +115,9 @@ static uint8_t register_of(const struct operand *operand)
     return operand->cls == CLASS_GPR ? gpr_offset(operand->number) : operand->number;
 }
 
+extern const struct handlers handlers_nop, handlers_lea, handlers_cmp, handlers_test, handlers_shl, handlers_shr,
+    handlers_sar, handlers_rol, handlers_ror, handlers_shld, handlers_shrd;
+
 static void lower_memory(struct op *op, const struct insn *insn)
 {
     bool flat = insn->mode_bits == 64 && insn->address_bits == 64;
@@ -126,6 +129,14 @@ static void lower_memory(struct op *op, const struct insn *insn)
                                                    : (uint8_t)(insn->index * 8);
     op->scale = insn->scale;
     op->disp = (int32_t)insn->displacement;
+    bool based = (insn->segment == FS || insn->segment == GS) && insn->row->handlers != &handlers_lea &&
+                 !(insn->row->attributes & ISA_VSIB);
+    if (flat && based) {
+        if (insn->index == INSN_NO_REGISTER && insn->row->isa_class != ISA_CLASS_X87) /* FDP has no base in it */
+            op->index = (uint8_t)(offsetof(struct cpu, segment_base[insn->segment]) - offsetof(struct cpu, gpr));
+        else
+            flat = false;
+    }
     if (flat && insn->base == INSN_BASE_RIP) {
         int64_t from_start = insn->displacement + op_end(op);
         if (from_start == (int32_t)from_start)
@@ -257,9 +268,6 @@ static op_fn *handler_of(const struct insn *insn, const struct op *op, bool gene
     }
     return handlers->by_width[width] ? handlers->by_width[width] : handlers->any;
 }
-
-extern const struct handlers handlers_nop, handlers_cmp, handlers_test, handlers_shl, handlers_shr, handlers_sar,
-    handlers_rol, handlers_ror, handlers_shld, handlers_shrd;
 
 /* True if the instruction has an operand in memory that it accesses: LEA has one without a size, hints do not look at
  * theirs. */

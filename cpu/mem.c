@@ -49,8 +49,22 @@ static bool check_alignment(struct cpu *cpu, uint64_t linear, unsigned bytes, un
     return true;
 }
 
+/* The TLB's entry for an access of this kind, if it holds all the rights that are asked for; NULL otherwise. */
+static const struct tlb_entry *known_page(const struct cpu *cpu, uint64_t linear, unsigned bytes, unsigned access)
+{
+    const struct tlb_entry *entry = &tlb_array(cpu, access)[(linear >> 12) & (TLB_ENTRIES - 1)];
+    return (access & ACCESS_WRITE ? entry->write : entry->read) == tlb_tag(linear, bytes) ? entry : NULL;
+}
+
 static bool place_find(struct cpu *cpu, uint64_t linear, unsigned bytes, unsigned access, struct place *place)
 {
+    const struct tlb_entry *entry = known_page(cpu, linear, bytes, access);
+    if (entry) {
+        const struct ram *ram = &cpu->board->ram;
+        uint64_t page = (entry->host + linear - (uintptr_t)ram->bytes) / RAM_PAGE_BYTES;
+        *place = (struct place){ ram_physical(ram, page) | (linear & (RAM_PAGE_BYTES - 1)), page, bytes };
+        return true;
+    }
     struct paging paging = mmu_context(cpu, access);
     struct translation translation;
     uint32_t error;
@@ -116,21 +130,22 @@ static void device_write(struct cpu *cpu, const struct place *place, const uint8
 static void remember(struct cpu *cpu, uint64_t linear, const struct place *place, unsigned access)
 {
     struct ram *ram = &cpu->board->ram;
-    bool own_rights = !(access & (ACCESS_SYSTEM | ACCESS_AS_USER));
-    if (place->ram_page == RAM_NO_PAGE || !own_rights)
+    if (place->ram_page == RAM_NO_PAGE || access & ACCESS_AS_USER)
         return;
     if (access & ACCESS_WRITE && ram_writable_page(ram, place->ram_page))
         access |= ACCESS_READ; /* pages that may be written may be read */
     else
         access &= ~(unsigned)ACCESS_WRITE;
-    if (access & (ACCESS_READ | ACCESS_WRITE | ACCESS_EXECUTE))
+    if (access & (ACCESS_READ | ACCESS_WRITE))
         tlb_install(cpu, linear, (uint8_t *)(uintptr_t)ram_page_bytes(ram, place->ram_page), place->ram_page, access);
 }
 
 static bool access_read(struct cpu *cpu, uint64_t linear, unsigned bytes, unsigned access, uint8_t *to)
 {
-    const struct tlb_entry *entry = tlb_slot(cpu, linear);
-    if (entry->read == tlb_tag(linear, bytes) && !(access & (ACCESS_SYSTEM | ACCESS_AS_USER | ACCESS_WRITE))) {
+    if (!(cpu->efer & EFER_LMA))
+        linear = (uint32_t)linear;
+    const struct tlb_entry *entry = known_page(cpu, linear, bytes, access);
+    if (entry) {
         memcpy(to, (const void *)(entry->host + linear), bytes);
         return true;
     }
@@ -153,6 +168,13 @@ static bool access_read(struct cpu *cpu, uint64_t linear, unsigned bytes, unsign
 
 static bool access_write(struct cpu *cpu, uint64_t linear, unsigned bytes, unsigned access, const uint8_t *from)
 {
+    if (!(cpu->efer & EFER_LMA))
+        linear = (uint32_t)linear;
+    const struct tlb_entry *entry = known_page(cpu, linear, bytes, access | ACCESS_WRITE);
+    if (entry) {
+        memcpy((void *)(entry->host + linear), from, bytes);
+        return true;
+    }
     struct place place[2];
     unsigned count;
     if (!places_find(cpu, linear, bytes, access, place, &count))

@@ -29,8 +29,8 @@ enum access {
 struct tlb_entry {
     uint64_t read;
     uint64_t write;
-    uint64_t execute;
-    uintptr_t host; /* host address of the page minus its linear address */
+    uintptr_t host;  /* host address of the page minus its linear address */
+    uint64_t unused; /* 32 bytes: a slot's address is a shift away */
 };
 
 static inline struct tlb_entry *tlb_slot(const struct cpu *cpu, uint64_t linear)
@@ -142,10 +142,10 @@ struct paging mmu_context(const struct cpu *cpu, unsigned access);
 /* Looks an address up without setting any bit, for debuggers and tests. False if not mapped. */
 bool mmu_peek(struct cpu *cpu, uint64_t linear, uint64_t *physical);
 
-/* MOV CR3, INVLPG, INVPCID, CR0/CR4/EFER changes call these; a coherent TLB may ignore the guest's wish, never its own
- * needs. */
-void tlb_flush(struct cpu *cpu);                       /* everything derived, every root */
-void tlb_flush_page(struct cpu *cpu, uint64_t linear); /* one page, every root */
+/* MOV CR3, CR0, CR4 and EFER changes call these. INVLPG and INVPCID ask for nothing: a coherent TLB holds nothing
+ * stale.
+ */
+void tlb_flush(struct cpu *cpu);  /* everything derived, every root */
 void tlb_select(struct cpu *cpu); /* after CR3, CPL, AC, CR0, CR4, EFER or PKRU changed: pick the array that fits */
 
 /* Loads the four PAE PDPTEs from CR3; false: reserved bits set, #GP(0) in cpu->fault, nothing changed. */

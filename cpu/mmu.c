@@ -37,22 +37,6 @@ struct walk {
     struct step steps[LEVELS_MAX];
 };
 
-/* Notes how a RAM page serves as a table, so that a write to it can evict what it maps. */
-static void table_note(struct cpu *cpu, uint64_t page, unsigned level, unsigned entry_bytes, uint64_t linear)
-{
-    unsigned bits = entry_bytes == 8 ? 9 : 10;
-    unsigned span_bits = 12 + bits * level;
-    uint64_t base = span_bits >= 64 ? 0 : linear >> span_bits << span_bits;
-    struct table_use *use = &cpu->engine->tlbs->tables[page];
-    if (!use->level) {
-        *use = (struct table_use){ .linear_base = base, .level = (uint8_t)level, .entry_bytes = (uint8_t)entry_bytes };
-        ram_watch(&cpu->board->ram, page, RAM_WATCH_TABLE);
-    } else if (use->linear_base != base || use->level != level || use->entry_bytes != entry_bytes) {
-        use->ambiguous = true;
-    }
-    use->writes = 0;
-}
-
 static bool page_fault(const struct walk *walk, uint32_t why, uint32_t *error)
 {
     bool fetch = walk->access & ACCESS_EXECUTE;
@@ -73,7 +57,7 @@ static bool step_down(struct walk *walk, uint64_t table, unsigned level, unsigne
     step->address = table + (uint64_t)index * walk->entry_bytes;
     step->value = walk->entry_bytes == 8 ? UINT64_MAX : UINT32_MAX;
     if (page != RAM_NO_PAGE) {
-        table_note(walk->cpu, page, level, walk->entry_bytes, walk->linear);
+        tlb_note_table(walk->cpu, page, level, walk->entry_bytes, walk->linear);
         step->value = 0;
         memcpy(&step->value, ram_page_bytes(ram, page) + index * walk->entry_bytes, walk->entry_bytes);
     }

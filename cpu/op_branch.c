@@ -28,10 +28,10 @@ static bool target_check(struct cpu *cpu, uint64_t target)
         (cpu->mode & MODE_CODE_MASK) == MODE_CODE64 ? address_canonical(cpu, target) : target <= cpu->segment[CS].limit;
     return ok || fault_raise(cpu, VEC_GP, true, 0);
 }
-/* The same for the hot forms: canonical in 48 bits is canonical in any case. */
-static inline bool target_check64(struct cpu *cpu, uint64_t target)
+/* For the hot forms of 64-bit mode: canonical in 48 bits is canonical in any case. The generic ones look closer. */
+static inline bool target_canonical(uint64_t target)
 {
-    return likely(sign_extend(target, 48) == target) || target_check(cpu, target);
+    return sign_extend(target, 48) == target;
 }
 
 /*
@@ -43,7 +43,7 @@ static inline bool target_check64(struct cpu *cpu, uint64_t target)
         cpu->gpr[GPR_RIP] += op->imm;                                                                                  \
         const struct op *target_ = engine_chain(cpu, op, (slot));                                                      \
         if (unlikely(!target_)) {                                                                                      \
-            if (!target_check64(cpu, cpu->gpr[GPR_RIP])) {                                                             \
+            if (!target_check(cpu, cpu->gpr[GPR_RIP])) {                                                               \
                 cpu->gpr[GPR_RIP] -= op->imm;                                                                          \
                 FAULT_PENDING;                                                                                         \
             }                                                                                                          \
@@ -115,17 +115,17 @@ static OP(jmp_indirect_any)
 static OP(jmp_indirect_rr64)
 {
     uint64_t target = REG(64, op->dst);
-    if (!target_check64(cpu, target))
-        FAULT_PENDING;
+    if (unlikely(!target_canonical(target)))
+        HAND_OVER(op_jmp_indirect_any);
     cpu->gpr[GPR_RIP] = target;
     BRANCH_INDIRECT;
 }
 static OP(jmp_indirect_mr64)
 {
     uint64_t target;
-    LOAD(64, target, LINEAR_FLAT);
-    if (!target_check64(cpu, target))
-        FAULT_PENDING;
+    LOAD_HIT(64, target, LINEAR_FLAT, op_jmp_indirect_any);
+    if (unlikely(!target_canonical(target)))
+        HAND_OVER(op_jmp_indirect_any);
     cpu->gpr[GPR_RIP] = target;
     BRANCH_INDIRECT;
 }
@@ -177,9 +177,9 @@ static OP(call_any)
 static OP(call_ri64)
 {
     uint64_t rsp = cpu->gpr[RSP] - 8, rip = cpu->gpr[GPR_RIP];
-    if (!target_check64(cpu, rip + op->imm))
-        FAULT_PENDING;
-    STORE_STACK(64, rsp, rip + op_end(op));
+    if (unlikely(!target_canonical(rip + op->imm)))
+        HAND_OVER(op_call_any);
+    STORE_HIT(64, rsp, rip + op_end(op), op_call_any);
     cpu->gpr[RSP] = rsp;
     cpu->gpr[GPR_RIP] = rip + op->imm;
     BRANCH(0);
@@ -224,9 +224,9 @@ static OP(call_indirect_any)
 static OP(call_indirect_rr64)
 {
     uint64_t target = REG(64, op->dst), rsp = cpu->gpr[RSP] - 8;
-    if (!target_check64(cpu, target))
-        CALL_REFUSED(rsp);
-    STORE_STACK(64, rsp, cpu->gpr[GPR_RIP] + op_end(op));
+    if (unlikely(!target_canonical(target)))
+        HAND_OVER(op_call_indirect_any);
+    STORE_HIT(64, rsp, cpu->gpr[GPR_RIP] + op_end(op), op_call_indirect_any);
     cpu->gpr[RSP] = rsp;
     cpu->gpr[GPR_RIP] = target;
     BRANCH_INDIRECT;
@@ -250,9 +250,9 @@ static OP(ret_any)
 static OP(ret_rr64)
 {
     uint64_t target, rsp = cpu->gpr[RSP];
-    LOAD_STACK(64, target, rsp);
-    if (!target_check64(cpu, target))
-        FAULT_PENDING;
+    LOAD_HIT(64, target, rsp, op_ret_any);
+    if (unlikely(!target_canonical(target)))
+        HAND_OVER(op_ret_any);
     cpu->gpr[RSP] = rsp + 8;
     cpu->gpr[GPR_RIP] = target;
     BRANCH_INDIRECT;

@@ -20,7 +20,7 @@
     static OP(cmov##cc##_rm##w)                                                                                        \
     {                                                                                                                  \
         uint64_t value;                                                                                                \
-        LOAD(w, value, LINEAR_FLAT);                                                                                   \
+        LOAD_HIT(w, value, LINEAR_FLAT, op_cmov##cc##_any##w);                                                         \
         SET_REG(w, op->dst, condition_##cc(cpu) ? value : REG(w, op->dst));                                            \
         NEXT;                                                                                                          \
     }
@@ -51,7 +51,7 @@ EACH_CONDITION(CMOV_HANDLERS)
     }                                                                                                                  \
     static OP(set##cc##_mr)                                                                                            \
     {                                                                                                                  \
-        STORE(8, LINEAR_FLAT, condition_##cc(cpu));                                                                    \
+        STORE_HIT(8, LINEAR_FLAT, condition_##cc(cpu), op_set##cc##_any);                                              \
         NEXT;                                                                                                          \
     }                                                                                                                  \
     static op_fn *const set##cc##_shaped[SHAPES][4] = {                                                                \

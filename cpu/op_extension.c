@@ -51,8 +51,6 @@ HANDLER(invpcid)
     if (descriptor[0] >> 12 || (type <= ONE_CONTEXT && !pcid_is_zero_or_on) ||
         (type == ONE_ADDRESS && !address_canonical(cpu, descriptor[1])))
         FAULT_CODE(VEC_GP, 0);
-    if (type == ONE_ADDRESS)
-        tlb_flush_page(cpu, descriptor[1]);
     NEXT;
 }
 

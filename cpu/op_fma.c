@@ -104,12 +104,10 @@ BODY bool simd_cvtps2ph(FP_ARGUMENTS)
     context.flush_to_zero = false;
     for (unsigned i = 0; i < bytes / 4; i++) {
         struct fp_number number = f32_unpack(&context, b->u32[i]);
-        /* With underflow unmasked PE still is that of the denormal result. */
-        struct fp_context masked = context;
-        masked.unmasked &= (uint8_t)~FP_UE;
-        r->u16[i] = f16_pack(fp_convert(&masked, &fp_f16, number));
-        fp_convert(&context, &fp_f16, number);
-        context.flags |= masked.flags;
+        r->u16[i] = f16_pack(fp_convert(&context, &fp_f16, number));
+        /* All of a denormal single lies below the last place of a half: with underflow unmasked, too, processors report
+         * that as PE, while a normal one is rounded as if the exponent had no bounds (SDM vol. 1, 4.9.1.5). */
+        context.flags |= number.denormal ? FP_PE : 0;
     }
     return simd_fp_end(cpu, &context);
 }

@@ -34,18 +34,18 @@
     static OP(name##_rm##w)                                                                                            \
     {                                                                                                                  \
         uint64_t value;                                                                                                \
-        LOAD(w, value, LINEAR_FLAT);                                                                                   \
+        LOAD_HIT(w, value, LINEAR_FLAT, op_##name##_any##w);                                                           \
         SET_REG(w, op->dst, value);                                                                                    \
         NEXT;                                                                                                          \
     }                                                                                                                  \
     static OP(name##_mr##w)                                                                                            \
     {                                                                                                                  \
-        STORE(w, LINEAR_FLAT, REG(w, op->src));                                                                        \
+        STORE_HIT(w, LINEAR_FLAT, REG(w, op->src), op_##name##_any##w);                                                \
         NEXT;                                                                                                          \
     }                                                                                                                  \
     static OP(name##_mi##w)                                                                                            \
     {                                                                                                                  \
-        STORE(w, LINEAR_FLAT, op->imm);                                                                                \
+        STORE_HIT(w, LINEAR_FLAT, op->imm, op_##name##_any##w);                                                        \
         NEXT;                                                                                                          \
     }
 EACH_WIDTH(MOV_ANY, mov)
@@ -100,7 +100,7 @@ HANDLERS(mov_moffs) = { .by_width = BY_WIDTH(mov_moffs) };
     static OP(name##_rm##w)                                                                                            \
     {                                                                                                                  \
         uint64_t value;                                                                                                \
-        LOAD(sw, value, LINEAR_FLAT);                                                                                  \
+        LOAD_HIT(sw, value, LINEAR_FLAT, op_##name##_any##w);                                                          \
         SET_REG(w, op->dst, extend(value, sw));                                                                        \
         NEXT;                                                                                                          \
     }

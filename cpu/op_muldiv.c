@@ -101,7 +101,7 @@ static inline uint64_t imul_body(struct cpu *cpu, uint64_t a, uint64_t b, unsign
     static OP(name##_rm##w##tag)                                                                                       \
     {                                                                                                                  \
         uint64_t b;                                                                                                    \
-        LOAD(w, b, LINEAR_FLAT);                                                                                       \
+        LOAD_HIT(w, b, LINEAR_FLAT, op_##name##_any##w);                                                               \
         SET_REG(w, op->dst, imul_body(cpu, REG(w, op->dst), b, w, live));                                              \
         NEXT;                                                                                                          \
     }

@@ -30,15 +30,20 @@ static OP(movdq_rr)
 }
 static OP(movdq_rm)
 {
-    SOURCE_FLAT(16)
-    memcpy(&cpu->zmm[op->dst], b, 16);
+    uint64_t linear = LINEAR_FLAT;
+    if (unlikely(op->flags & OP_ALIGNED && linear & 15))
+        HAND_OVER(op_movdq);
+    HIT(read, 16, host, linear, op_movdq);
+    memcpy(&cpu->zmm[op->dst], (const void *)host, 16);
     NEXT;
 }
 static OP(movdq_mr)
 {
     uint64_t linear = LINEAR_FLAT;
-    CHECK_ALIGNED(linear, 16);
-    STORE_BYTES(16, linear, &cpu->zmm[op->src]);
+    if (unlikely(op->flags & OP_ALIGNED && linear & 15))
+        HAND_OVER(op_movdq);
+    HIT(write, 16, host, linear, op_movdq);
+    memcpy((void *)host, &cpu->zmm[op->src], 16);
     NEXT;
 }
 static op_fn *const shapes_movdq[SHAPES][4] = {

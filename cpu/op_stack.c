@@ -34,14 +34,14 @@ static OP(push_any)
 static OP(push_rr64)
 {
     uint64_t rsp = cpu->gpr[RSP] - 8;
-    STORE_STACK(64, rsp, REG(64, op->dst));
+    STORE_HIT(64, rsp, REG(64, op->dst), op_push_any);
     cpu->gpr[RSP] = rsp;
     NEXT;
 }
 static OP(push_ri64)
 {
     uint64_t rsp = cpu->gpr[RSP] - 8;
-    STORE_STACK(64, rsp, op->imm);
+    STORE_HIT(64, rsp, op->imm, op_push_any);
     cpu->gpr[RSP] = rsp;
     NEXT;
 }
@@ -93,7 +93,7 @@ static OP(pop_any)
 static OP(pop_rr64)
 {
     uint64_t value, rsp = cpu->gpr[RSP];
-    LOAD_STACK(64, value, rsp);
+    LOAD_HIT(64, value, rsp, op_pop_any);
     cpu->gpr[RSP] = rsp + 8;
     SET_REG(64, op->dst, value);
     NEXT;
@@ -229,7 +229,7 @@ static OP(pushf_any)
 static OP(pushf_rr64)
 {
     uint64_t rsp = cpu->gpr[RSP] - 8;
-    STORE_STACK(64, rsp, flags_read(cpu) & ~(uint64_t)(FLAG_VM | FLAG_RF));
+    STORE_HIT(64, rsp, flags_read(cpu) & ~(uint64_t)(FLAG_VM | FLAG_RF), op_pushf_any);
     cpu->gpr[RSP] = rsp;
     NEXT;
 }

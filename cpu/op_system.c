@@ -295,12 +295,9 @@ HANDLER(hlt)
     NEXT;
 }
 
-/* The TLB is coherent: what INVLPG should drop is gone already. The guest sees that nothing stale is left either way.
- */
+/* The TLB is coherent: what INVLPG should drop is gone already. */
 HANDLER(invlpg)
 {
-    if (!(op->flags & OP_SEGMENTED))
-        tlb_flush_page(cpu, LINEAR_FLAT);
     NEXT;
 }
 

@@ -45,7 +45,9 @@ struct difftest_outcome {
     uint32_t error;
     uint8_t vector;
     bool data_changed;
+    bool gp_emulated;                  /* the reference may have made another fault of a #GP */
     bool lost;                         /* no end within the limit: vector means nothing */
+    bool no_verdict;                   /* the reference cannot tell: nothing else means anything */
     uint8_t data[DIFFTEST_DATA_BYTES]; /* valid if data_changed */
 };
 
@@ -73,36 +75,65 @@ struct difftest_random {
 };
 uint64_t difftest_random(struct difftest_random *random);
 
-/* Why a row is not compared; NULL: it is. A constant text. */
-const char *difftest_row_skipped(const struct isa_row *row);
+struct difftest_reference;
+
+struct difftest_generator {
+    struct difftest_random random;
+    const uint64_t *features;                   /* what the processor has; NULL: everything */
+    const struct difftest_reference *reference; /* whose skipped rows are left out */
+};
 
 /*
  * Makes up the bytes of an instruction of this row: prefixes, ModRM shape, SIB, displacement and immediate at random.
  * illegal: one property the row does not admit is forced (LOCK, a prefix, a ModRM.mod). False: what came out is not to
  * be run (another row that is skipped, no instruction of 64-bit mode, too long). test->row is the row it decodes to
- * under `features`.
+ * under the generator's features.
  */
-bool difftest_make_insn(struct difftest_random *random, const struct isa_row *row, const uint64_t *features,
-                        bool illegal, struct difftest_case *test);
+bool difftest_make_insn(struct difftest_generator *generator, const struct isa_row *row, bool illegal,
+                        struct difftest_case *test);
 /* Makes up a state that suits the instruction, so that memory operands fall where they matter. */
-void difftest_make_state(struct difftest_random *random, const uint64_t *features, struct difftest_case *test);
+void difftest_make_state(struct difftest_generator *generator, struct difftest_case *test);
 void difftest_make_memory(struct difftest_random *random, struct difftest_memory *memory);
 
 /* --- sides --- */
 
-/* The reference: the processor of the host. */
-struct difftest_native;
-/* NULL with a text in *why if this host cannot do it. One per process: it owns signals and fixed addresses. */
-struct difftest_native *difftest_native_open(const char **why);
-void difftest_native_close(struct difftest_native *native);
-/* What CPUID of the host offers, as a bit set of enum isa_feature (2 words). False: not an x86-64 host. */
-bool difftest_native_features(uint64_t features[2]);
-/* Marketing name of the host's processor and family-model-stepping, for reports. */
-void difftest_native_name(char *out, size_t bytes);
-bool difftest_native_is_intel(void);
-#define DIFFTEST_BATCH_MAX 32u
-void difftest_native_run(struct difftest_native *native, const struct difftest_memory *memory,
-                         const struct difftest_case *tests, struct difftest_outcome *outcomes, unsigned count);
+/*
+ * A reference: something that runs tests as a real processor would. One of each kind per process: a reference may own
+ * signals, fixed addresses, a virtual machine.
+ */
+struct difftest_reference {
+    const char *name;                /* as --reference takes it */
+    void *(*open)(const char **why); /* NULL with a text in *why if this host cannot do it */
+    void (*close)(void *reference);
+    /*
+     * Runs `count` (1 to DIFFTEST_BATCH_MAX) tests over the same memory, each from that memory's contents, and fills
+     * one outcome each, all fields. Where it cannot tell how a test ends it says so (no_verdict) and goes on.
+     */
+    void (*run)(void *reference, const struct difftest_memory *memory, const struct difftest_case *tests,
+                struct difftest_outcome *outcomes, unsigned count);
+    unsigned batch;      /* how many tests a run had best have, up to DIFFTEST_BATCH_MAX */
+    bool traps_are_slow; /* a test that ends by a trap costs far more than one that runs into what follows it */
+    /* States a second so far, without the work around them; NULL: it does not tell. */
+    double (*rate)(const void *reference);
+    /* Software looks at each #GP (struct difftest_outcome); NULL: no. */
+    bool (*gp_emulated)(const void *reference);
+    /* Why a row cannot be run here, a constant text; NULL: it can. */
+    const char *(*row_skipped)(const struct isa_row *row);
+};
+#define DIFFTEST_BATCH_MAX 512u
+/* The kinds, NULL behind the last. */
+extern const struct difftest_reference *const difftest_references[];
+/* This process on the host's processor (difftest_native.c). */
+extern const struct difftest_reference difftest_native;
+/* A guest on the host's KVM (difftest_kvm.c). */
+extern const struct difftest_reference difftest_kvm;
+
+/* The host's processor (difftest_host.c). What CPUID offers, as a bit set of enum isa_feature; false: no x86-64 host.
+ */
+bool difftest_host_features(uint64_t features[2]);
+/* Marketing name and family-model-stepping, for reports. */
+void difftest_host_name(char *out, size_t bytes);
+bool difftest_host_is_intel(void);
 
 /* The interpreter. */
 struct difftest_sim;
@@ -128,7 +159,7 @@ enum difftest_verdict difftest_compare(const struct difftest_case *test, const s
 struct difftest_explanation {
     const char *name;
     const char *text;
-    bool intel_only, amd_only; /* where it is expected to be seen */
+    bool intel_only, amd_only, gp_emulated; /* where it is expected to be seen */
 };
 extern const struct difftest_explanation difftest_explanations[];
 extern const unsigned difftest_explanation_count;

@@ -27,77 +27,6 @@ static bool percent(struct difftest_random *random, unsigned chance)
     return below(random, 100) < chance;
 }
 
-/* --- what is left out --- */
-
-const char *difftest_row_skipped(const struct isa_row *row)
-{
-    static const struct {
-        const char *mnemonic, *reason;
-    } skipped[] = {
-        { "SYSCALL", "calls the host's kernel" },
-        { "SYSENTER", "calls the host's kernel" },
-        { "INT", "calls the host's kernel" },
-        { "INT1", "the host's kernel takes it for a debugger's" },
-        { "INT3", "ends the test" },
-        { "IRET", "changes CS and SS" },
-        { "RETF", "changes CS" },
-        { "RDTSC", "reads the time" },
-        { "RDTSCP", "reads the time" },
-        { "RDPMC", "reads the time" },
-        { "RDRAND", "draws a random number" },
-        { "RDSEED", "draws a random number" },
-        { "CPUID", "the model answers, not the host" },
-        { "XGETBV", "the model answers, not the host" },
-        { "RDPID", "the model answers, not the host" },
-        { "SGDT", "the host's tables" },
-        { "SIDT", "the host's tables" },
-        { "SLDT", "the host's tables" },
-        { "STR", "the host's tables" },
-        { "SMSW", "the host's control register" },
-        { "LAR", "the host's tables" },
-        { "LSL", "the host's tables" },
-        { "VERR", "the host's tables" },
-        { "VERW", "the host's tables" },
-        { "LSS", "changes a segment register" },
-        { "LFS", "changes a segment register" },
-        { "LGS", "changes a segment register" },
-        { "WRFSBASE", "changes the host's thread" },
-        { "WRGSBASE", "changes a segment base that a signal frame lacks" },
-        { "RDFSBASE", "the host's thread" },
-        { "WRPKRU", "changes state that is not compared" },
-        { "RDPKRU", "reads state that is not compared" },
-        { "XSAVE", "its image depends on the components of the host" },
-        { "XSAVEOPT", "its image depends on the components of the host" },
-        { "XSAVEC", "its image depends on the components of the host" },
-        { "XRSTOR", "its image depends on the components of the host" },
-        { "UMONITOR", "waits" },
-        { "UMWAIT", "waits" },
-        { "TPAUSE", "waits" },
-        { "MONITOR", "waits" },
-        { "MWAIT", "waits" },
-        { "RTM", "transactions" },
-        { "XBEGIN", "transactions" },
-        { "XABORT", "transactions" },
-        { "XEND", "transactions" },
-        { "XTEST", "transactions" },
-    };
-    if (row->attributes & ISA_UNIMPLEMENTED)
-        return "not implemented";
-    if (row->attributes & ISA_NOT64)
-        return "not in 64-bit mode";
-    for (unsigned i = 0; i < COUNT(skipped); i++)
-        if (strcmp(row->mnemonic, skipped[i].mnemonic) == 0)
-            return skipped[i].reason;
-    for (unsigned i = 0; i < row->operand_count; i++) {
-        const struct operand_code *operand = &row->operand[i];
-        if (operand->cls == CLASS_SEG && i == 0 && strcmp(row->mnemonic, "PUSH") != 0)
-            return "changes a segment register";
-        if (operand->size == SIZE_P)
-            return "changes CS";
-    }
-    return NULL;
-}
-
 /* --- bytes --- */
 
 /* One of the bits set in a mask, as its number. */
@@ -380,9 +309,9 @@ static uint64_t pick_rip(struct difftest_random *random, unsigned length)
     }
 }
 
-static bool may_run(const struct insn *insn)
+static bool may_run(const struct difftest_generator *generator, const struct insn *insn)
 {
-    if (difftest_row_skipped(insn->row))
+    if (generator->reference->row_skipped(insn->row))
         return false;
     if (insn->segment == FS)
         return false; /* the host's thread lives there */
@@ -407,17 +336,19 @@ static bool may_be_hidden(const uint8_t *bytes)
     return false;
 }
 
-bool difftest_make_insn(struct difftest_random *random, const struct isa_row *row, const uint64_t *features,
-                        bool illegal, struct difftest_case *test)
+bool difftest_make_insn(struct difftest_generator *generator, const struct isa_row *row, bool illegal,
+                        struct difftest_case *test)
 {
+    struct difftest_random *random = &generator->random;
     for (unsigned tries = 0; tries < 40; tries++) {
         struct maker m = { .random = random, .row = row, .disp_at = -1 };
         struct insn insn;
         put_insn(&m, illegal);
-        enum decode_status status = decode(m.bytes, INSN_BYTES_MAX, 64, features, &insn);
+        enum decode_status status = decode(m.bytes, INSN_BYTES_MAX, 64, generator->features, &insn);
         if (status == DECODE_TOO_LONG || status == DECODE_MORE)
             continue;
-        if (status == DECODE_OK ? !may_run(&insn) || (insn.row != row && !illegal) : !illegal || may_be_hidden(m.bytes))
+        if (status == DECODE_OK ? !may_run(generator, &insn) || (insn.row != row && !illegal)
+                                : !illegal || may_be_hidden(m.bytes))
             continue;
         memset(test, 0, sizeof(*test));
         test->row = status == DECODE_OK ? insn.row : NULL;
@@ -694,8 +625,9 @@ static void aim_implicit(struct difftest_random *random, const struct insn *insn
         state->gpr[RAX] = state->gpr[insn->operand[0].number & 15];
 }
 
-void difftest_make_state(struct difftest_random *random, const uint64_t *features, struct difftest_case *test)
+void difftest_make_state(struct difftest_generator *generator, struct difftest_case *test)
 {
+    struct difftest_random *random = &generator->random;
     struct difftest_state *state = &test->state;
     uint64_t rip = state->rip;
     memset(state, 0, sizeof(*state));
@@ -715,7 +647,7 @@ void difftest_make_state(struct difftest_random *random, const uint64_t *feature
         state->opmask[i] = percent(random, 20) ? 0 : percent(random, 20) ? UINT64_MAX : difftest_random(random);
     state->mxcsr = pick_mxcsr(random);
     struct insn insn;
-    if (!test->row || decode(test->bytes, test->length, 64, features, &insn) != DECODE_OK) {
+    if (!test->row || decode(test->bytes, test->length, 64, generator->features, &insn) != DECODE_OK) {
         state->gpr[RSP] = DIFFTEST_DATA + 0x400;
         return;
     }

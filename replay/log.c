@@ -549,6 +549,19 @@ enum log_status log_next(struct log_reader *reader, struct log_record *record)
     return LOG_OK;
 }
 
+uint64_t log_last_cycle(const uint8_t *bytes, size_t size)
+{
+    struct log_reader reader;
+    struct log_record record;
+    if (log_open(&reader, bytes, size) == LOG_OK) {
+        while (log_next(&reader, &record) == LOG_OK) {
+        }
+    }
+    uint64_t cycle = reader.cycle;
+    log_reader_close(&reader);
+    return cycle;
+}
+
 void log_reader_close(struct log_reader *reader)
 {
     XXH3_freeState(reader->running);

@@ -158,6 +158,10 @@ enum log_status log_next(struct log_reader *reader, struct log_record *record);
 /* The kind and cycle of the record that log_next would give; LOG_OK only if there is one. */
 enum log_status log_peek(struct log_reader *reader, struct log_record *record);
 
+/* The cycle of the last intact record of a log in memory: how long its run was, as far as it can be replayed. 0: none.
+ */
+uint64_t log_last_cycle(const uint8_t *bytes, size_t size);
+
 void log_reader_close(struct log_reader *reader);
 
 #endif

@@ -206,6 +206,9 @@ static enum status replay_session(const struct replay_options *options, struct l
     if (!status) {
         session.replayer = &replayer;
         session.replay_to = options->to;
+        session.goal_cycles = log_last_cycle(reader->bytes, reader->size);
+        if (session.goal_cycles > options->to)
+            session.goal_cycles = options->to;
         session_run(&session);
         if (session.error) {
             fprintf(stderr, "sim: %s: %s\n", session.error_what, strerror(-session.error));

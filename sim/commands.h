@@ -19,5 +19,7 @@ int cmd_isa(int argc, char **argv);
 int cmd_decode(int argc, char **argv);
 /* sim difftest: compares instructions with the host's processor. */
 int cmd_difftest(int argc, char **argv);
+/* sim host: what this host's KVM offers. 77: there is none. */
+int cmd_host(int argc, char **argv);
 
 #endif

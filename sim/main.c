@@ -31,6 +31,7 @@ static const struct {
     { "log", cmd_log, "print a log" },
     { "isa", cmd_isa, "print the instruction table" },
     { "difftest", cmd_difftest, "compare instructions with the host's processor" },
+    { "host", cmd_host, "say what this host offers for comparisons with hardware" },
     { "decode", cmd_decode, "disassemble bytes given in hexadecimal" },
 };
 

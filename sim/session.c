@@ -105,10 +105,12 @@ static void session_show(struct session *session)
 {
     struct progress_values values = { .cycles = machine_now(session->machine),
                                       .instructions = session_instructions(session) };
-    if (session->replayer)
+    if (session->replayer) {
         values.marks = session->replayer->marks;
-    else if (session->recorder.log)
+        values.goal_cycles = session->goal_cycles;
+    } else if (session->recorder.log) {
         values.marks = log_written_marks(session->recorder.log);
+    }
     progress_update(&session->progress, &values);
 }
 

@@ -63,6 +63,7 @@ struct session {
     struct recorder recorder;  /* log NULL: nothing is recorded */
     struct replayer *replayer; /* NULL: inputs come from the host. Not owned */
     uint64_t replay_to;        /* stop here though the log goes on; UINT64_MAX: no */
+    uint64_t goal_cycles;      /* of a replay, for the status line */
     bool until_seen, fail_seen;
     uint64_t boots;
     uint64_t retired_before;   /* instructions of the boots before a power cycle */

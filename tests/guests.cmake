@@ -1,5 +1,6 @@
-# Test guests: tests/asm/*.asm, assembled by NASM, and tests/guests. Each runs in sim (asm/NAME, ends with status 64) and
-# once more as record and replay (replay/NAME). -O1: more passes of NASM's optimiser take long over the big tables.
+# Test guests: tests/asm/*.asm, assembled by NASM, and tests/guests. Each runs in sim (asm/NAME, ends with status 64), once
+# more as record and replay (replay/NAME), and by host and portable floating point, which must make equal logs (soft/NAME).
+# -O1: more passes of NASM's optimiser take long over the big tables.
 find_program(NASM nasm)
 if(NOT NASM)
   message(STATUS "nasm not found: the test guests are left out")
@@ -26,7 +27,8 @@ foreach(source ${ASM_TESTS})
   separate_arguments(options)
   add_test(NAME asm/${name} COMMAND ${RUN_ASM} run $<TARGET_FILE:sim> ${image} ${options})
   add_test(NAME replay/${name} COMMAND ${RUN_ASM} replay $<TARGET_FILE:sim> ${image} ${options})
-  set_tests_properties(asm/${name} replay/${name} PROPERTIES TIMEOUT 300)
+  add_test(NAME soft/${name} COMMAND ${RUN_ASM} soft $<TARGET_FILE:sim> ${image} ${options})
+  set_tests_properties(asm/${name} replay/${name} soft/${name} PROPERTIES TIMEOUT 300)
 endforeach()
 
 set(FLAT ${CMAKE_CURRENT_BINARY_DIR}/hello.bin)
@@ -57,5 +59,69 @@ add_test(
   WORKING_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR}/guests)
 add_test(NAME replay/multiboot COMMAND ${RUN_ASM} replay $<TARGET_FILE:sim> ${KERNEL} --module module1.txt
          WORKING_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR}/guests)
+
+# The mixture whose cost is counted, where the figures of tests/cost.txt hold: clang-19's release build.
+set(MIX ${CMAKE_CURRENT_BINARY_DIR}/mix.bin)
+add_custom_command(
+  OUTPUT ${MIX}
+  COMMAND ${GUEST_CC} -m64 -std=gnu11 -O2 -Wall -Wextra -Werror -ffreestanding -fno-pic -fno-pie -fno-stack-protector
+          -fno-asynchronous-unwind-tables -fcf-protection=none -mno-red-zone -fno-vectorize -nostdlib -static
+          -Wl,-T,${CMAKE_CURRENT_SOURCE_DIR}/guests/mix.ld -Wl,--build-id=none -o ${MIX} ${CMAKE_CURRENT_SOURCE_DIR}/guests/mix.c
+  DEPENDS guests/mix.c guests/mix.ld
+  VERBATIM)
+list(APPEND GUESTS ${MIX})
+add_test(NAME replay/mix COMMAND ${RUN_ASM} replay $<TARGET_FILE:sim> ${MIX} --entry flat --memory 16M)
+if(CMAKE_BINARY_DIR STREQUAL "${CMAKE_SOURCE_DIR}/build/release")
+  add_test(NAME cost COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/cost_test.py $<TARGET_FILE:sim> ${MIX})
+  set_tests_properties(cost PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 600)
+endif()
+
+# The n-body microkernel: 64-bit C, each variant with the instructions that it is about. No contraction: each has one
+# right answer, whatever the compiler.
+set(NBODY ${CMAKE_CURRENT_BINARY_DIR}/nbody)
+set(NBODY_SOURCE ${CMAKE_CURRENT_SOURCE_DIR}/guests/nbody)
+set(NBODY_FLAGS -m64 -std=gnu11 -O2 -Wall -Wextra -Werror -ffreestanding -fno-pic -fno-pie -fno-stack-protector
+    -fno-strict-aliasing -fno-asynchronous-unwind-tables -fcf-protection=none -mno-red-zone -ffp-contract=off)
+set(NBODY_kernel -mgeneral-regs-only)
+set(NBODY_machine -mgeneral-regs-only)
+set(NBODY_print -mgeneral-regs-only)
+set(NBODY_variant_fixed -mgeneral-regs-only)
+set(NBODY_variant_x87)
+set(NBODY_variant_sse2)
+set(NBODY_variant_avx2 -mavx2 -mfma)
+set(NBODY_variant_avx512 -mavx512f -mfma)
+set(NBODY_OBJECTS ${NBODY}/boot.o)
+add_custom_command(
+  OUTPUT ${NBODY}/boot.o
+  COMMAND ${CMAKE_COMMAND} -E make_directory ${NBODY}
+  COMMAND ${NASM} -f elf64 -w+error -o ${NBODY}/boot.o ${NBODY_SOURCE}/boot.asm
+  DEPENDS guests/nbody/boot.asm
+  VERBATIM)
+foreach(name kernel machine print variant_fixed variant_x87 variant_sse2 variant_avx2 variant_avx512)
+  add_custom_command(
+    OUTPUT ${NBODY}/${name}.o
+    COMMAND ${CMAKE_COMMAND} -E make_directory ${NBODY}
+    COMMAND ${GUEST_CC} ${NBODY_FLAGS} ${NBODY_${name}} -c -o ${NBODY}/${name}.o ${NBODY_SOURCE}/${name}.c
+    DEPENDS guests/nbody/${name}.c guests/nbody/kernel.h guests/nbody/system.h
+    VERBATIM)
+  list(APPEND NBODY_OBJECTS ${NBODY}/${name}.o)
+endforeach()
+set(NBODY_IMAGE ${NBODY}/nbody.elf)
+add_custom_command(
+  OUTPUT ${NBODY_IMAGE}
+  COMMAND ${GUEST_CC} -m64 -nostdlib -static -Wl,-T,${NBODY_SOURCE}/kernel.ld -Wl,--build-id=none
+          -Wl,-z,max-page-size=4096 -o ${NBODY_IMAGE} ${NBODY_OBJECTS}
+  DEPENDS ${NBODY_OBJECTS} guests/nbody/kernel.ld
+  VERBATIM)
+list(APPEND GUESTS ${NBODY_IMAGE})
+set(NBODY_TEST ${CMAKE_CURRENT_SOURCE_DIR}/nbody_test.py)
+add_test(NAME nbody/reference COMMAND Python3::Interpreter ${NBODY_TEST} reference)
+foreach(level 1 2 3 4)
+  set(options --entry pvh --memory 16M --cpu x86-64-v${level})
+  add_test(NAME nbody/v${level} COMMAND Python3::Interpreter ${NBODY_TEST} run $<TARGET_FILE:sim> ${NBODY_IMAGE} x86-64-v${level})
+  add_test(NAME replay/nbody_v${level} COMMAND ${RUN_ASM} replay $<TARGET_FILE:sim> ${NBODY_IMAGE} ${options})
+  add_test(NAME soft/nbody_v${level} COMMAND ${RUN_ASM} soft $<TARGET_FILE:sim> ${NBODY_IMAGE} ${options})
+  set_tests_properties(nbody/v${level} replay/nbody_v${level} soft/nbody_v${level} PROPERTIES TIMEOUT 300)
+endforeach()
 
 add_custom_target(guests ALL DEPENDS ${GUESTS})

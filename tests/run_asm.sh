@@ -3,6 +3,7 @@
 #
 #   tests/run_asm.sh run SIM IMAGE [OPTIONS OF SIM RUN]      passes if the guest ends with status 64
 #   tests/run_asm.sh replay SIM IMAGE [OPTIONS]              records it, then verifies the log
+#   tests/run_asm.sh soft SIM IMAGE [OPTIONS]                records it by host arithmetic and by --fp soft: equal logs
 #   tests/run_asm.sh expect SIM IMAGE FILE [OPTIONS]         run, and the console is compared with FILE
 #   tests/run_asm.sh qemu NAME                               second opinion: tests/asm/NAME.asm under QEMU
 #
@@ -41,6 +42,19 @@ replay)
         exit 1
     }
     ;;
+soft)
+    sim=$1 image=$2
+    shift 2
+    for fp in host soft; do
+        "$sim" record --quiet --output "$work/$fp" --fp "$fp" --seed 1 --mark-every 100000 --kernel "$image" "$@" \
+            >"$work/console" 2>&1 </dev/null
+        passed $?
+    done
+    cmp "$work/host" "$work/soft" || {
+        "$sim" replay --verify --fp soft "$work/host" 2>&1 </dev/null
+        exit 1
+    }
+    ;;
 expect)
     sim=$1 image=$2 want=$3
     shift 3
@@ -56,7 +70,7 @@ qemu)
     [ $? = 1 ] || exit 1
     ;;
 *)
-    sed -n '2,9s/^# \{0,1\}//p' "$0"
+    sed -n '2,10s/^# \{0,1\}//p' "$0"
     exit 2
     ;;
 esac

@@ -182,6 +182,13 @@ def status_line():
     terminal = Terminal("run", "--quiet", *flat(assemble("letters")), *limits)
     terminal.ends(harness.LIMIT)
     check_equal(terminal.seen, b"\r\nletters> w\r\nletters> w\r\nletters> s", "--quiet on a terminal")
+    # a replay says how far it is
+    limits[-1] = "1000000000"
+    sim("record", "--force", "-o", log, *flat(assemble("letters")), *limits, status=harness.LIMIT)
+    terminal = Terminal("replay", "--verify", log)
+    terminal.ends(OK)
+    shares = [int(share) for share in re.findall(rb"marks  (\d+)%", terminal.seen)]
+    check(shares and shares == sorted(shares) and shares[-1] <= 100, f"no progress: {terminal.seen!r}")
 
 
 @case

@@ -44,8 +44,8 @@ static struct bench *bench_new(void)
     struct bench *b = calloc(1, sizeof(*b));
     assert_non_null(b);
     for (unsigned i = 0; i < TLB_ENTRIES; i++)
-        b->tlb[i] = (struct tlb_entry){ TLB_EMPTY, TLB_EMPTY, TLB_EMPTY, 0 };
-    b->tlb[(PAGE >> 12) % TLB_ENTRIES] = (struct tlb_entry){ PAGE, PAGE, TLB_EMPTY, (uintptr_t)b->memory - PAGE };
+        b->tlb[i] = (struct tlb_entry){ .read = TLB_EMPTY, .write = TLB_EMPTY };
+    b->tlb[(PAGE >> 12) % TLB_ENTRIES] = (struct tlb_entry){ PAGE, PAGE, (uintptr_t)b->memory - PAGE, 0 };
     b->cpu.engine = &b->engine;
     b->cpu.tlb = b->tlb;
     b->cpu.mode = MODE_CODE64 | MODE_LONG | MODE_PROTECTED;

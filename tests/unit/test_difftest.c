@@ -37,15 +37,15 @@ static void vectors_survive_writing_and_reading(void **state)
     struct difftest_sim *sim = difftest_sim_open(every_feature);
     assert_non_null(sim);
     for (unsigned i = 0; i < sizeof(mnemonics) / sizeof(mnemonics[0]); i++) {
-        struct difftest_random random = { .state = i };
+        struct difftest_generator generator = { .random.state = i, .reference = &difftest_native };
         const struct isa_row *row = find_row(i == 1 ? "MOVSB" : mnemonics[i]);
         for (unsigned n = 0; n < 20; n++) {
             unsigned line = 0, explanation;
             FILE *file = tmpfile();
             assert_non_null(file);
-            difftest_make_memory(&random, &memory);
-            assert_true(difftest_make_insn(&random, row, every_feature, false, &test));
-            difftest_make_state(&random, every_feature, &test);
+            difftest_make_memory(&generator.random, &memory);
+            assert_true(difftest_make_insn(&generator, row, false, &test));
+            difftest_make_state(&generator, &test);
             difftest_sim_run(sim, &memory, &test, &outcome);
             assert_false(outcome.lost);
             difftest_vector_write(file, &test, &outcome, &memory, "a test");
@@ -91,15 +91,15 @@ static void malformed_vectors_are_refused(void **state)
 static void every_row_is_made(void **state)
 {
     (void)state;
-    struct difftest_random random = { .state = 1 };
+    struct difftest_generator generator = { .random.state = 1, .reference = &difftest_native };
     for (unsigned i = 0; i < ISA_ROW_COUNT; i++) {
         const struct isa_row *row = &isa_rows[i];
         bool made = false;
-        if (difftest_row_skipped(row) || row->accepts.address_sizes == 1 ||
+        if (difftest_native.row_skipped(row) || row->accepts.address_sizes == 1 ||
             (row->attributes & ISA_D64 && row->accepts.operand_sizes == 2))
             continue;
         for (unsigned n = 0; n < 20 && !made; n++)
-            made = difftest_make_insn(&random, row, every_feature, false, &test) && test.row == row;
+            made = difftest_make_insn(&generator, row, false, &test) && test.row == row;
         if (!made)
             fail_msg("%s %s: no instruction", row->mnemonic, row->encoding);
     }

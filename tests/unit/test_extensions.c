@@ -48,8 +48,8 @@ static int setup(void **state)
     all_features = *cpu_model_find("x86-64-v2");
     all_features.features = every;
     for (unsigned i = 0; i < TLB_ENTRIES; i++)
-        b->tlb[i] = (struct tlb_entry){ TLB_EMPTY, TLB_EMPTY, TLB_EMPTY, 0 };
-    b->tlb[(PAGE >> 12) % TLB_ENTRIES] = (struct tlb_entry){ PAGE, PAGE, TLB_EMPTY, (uintptr_t)b->memory - PAGE };
+        b->tlb[i] = (struct tlb_entry){ .read = TLB_EMPTY, .write = TLB_EMPTY };
+    b->tlb[(PAGE >> 12) % TLB_ENTRIES] = (struct tlb_entry){ PAGE, PAGE, (uintptr_t)b->memory - PAGE, 0 };
     b->cpu.engine = &b->engine;
     b->cpu.tlb = b->tlb;
     b->cpu.model = &all_features;

@@ -224,10 +224,10 @@ static struct guest guest_make(void)
     cpu->deadline = UINT64_MAX;
     cpu->cr4 = CR4_OSXMMEXCPT;
     for (unsigned i = 0; i < TLB_ENTRIES; i++)
-        guest.tlb[i] = (struct tlb_entry){ TLB_EMPTY, TLB_EMPTY, TLB_EMPTY, 0 };
+        guest.tlb[i] = (struct tlb_entry){ .read = TLB_EMPTY, .write = TLB_EMPTY };
     /* the guest's linear address of the data page is the host's */
     uint64_t linear = (uintptr_t)data_page;
-    *tlb_slot(cpu, linear) = (struct tlb_entry){ .read = linear, .write = linear, .execute = TLB_EMPTY, .host = 0 };
+    *tlb_slot(cpu, linear) = (struct tlb_entry){ .read = linear, .write = linear, .host = 0 };
     return guest;
 }
 static void guest_free(struct guest guest)

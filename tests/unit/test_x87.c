@@ -118,9 +118,8 @@ static bool guest_execute(struct guest *guest, const struct op *op)
 
 static void guest_wire(struct guest *guest)
 {
-    guest->tlb[GUEST_PAGE >> 12] = (struct tlb_entry){
-        .read = GUEST_PAGE, .write = GUEST_PAGE, .execute = TLB_EMPTY, .host = (uintptr_t)guest->page - GUEST_PAGE
-    };
+    guest->tlb[GUEST_PAGE >> 12] =
+        (struct tlb_entry){ .read = GUEST_PAGE, .write = GUEST_PAGE, .host = (uintptr_t)guest->page - GUEST_PAGE };
     guest->cpu.tlb = guest->tlb;
     guest->cpu.engine = &guest->engine;
     guest->cpu.gpr[RDX] = GUEST_PAGE;

@@ -249,10 +249,10 @@ struct vex_bench vex_bench_make(uint8_t *data)
     cpu->cr4 = CR4_OSXMMEXCPT;
     cpu->mode = MODE_CODE64;
     for (unsigned i = 0; i < TLB_ENTRIES; i++)
-        bench.tlb[i] = (struct tlb_entry){ TLB_EMPTY, TLB_EMPTY, TLB_EMPTY, 0 };
+        bench.tlb[i] = (struct tlb_entry){ .read = TLB_EMPTY, .write = TLB_EMPTY };
     /* the guest's linear address of the data page is the host's */
     uint64_t linear = (uintptr_t)data;
-    *tlb_slot(cpu, linear) = (struct tlb_entry){ .read = linear, .write = linear, .execute = TLB_EMPTY, .host = 0 };
+    *tlb_slot(cpu, linear) = (struct tlb_entry){ .read = linear, .write = linear, .host = 0 };
     return bench;
 }
 void vex_bench_free(struct vex_bench bench)
