@@ -404,8 +404,10 @@ static void add_up(const struct difftest_options *options, const struct shared *
 }
 
 static void write_report(FILE *out, const struct difftest_options *options, const struct shared *shared,
-                         const uint64_t features[2])
+                         const uint64_t features[2], const char *processor)
 {
+    fprintf(out, "# reference: %s; table %s, count %" PRIu64 ", seed %" PRIu64 "\n", processor, isa_fingerprint,
+            options->count, options->seed);
     fprintf(
         out,
         "# mnemonic | encoding | operands | tried | equal | masked | explained | differing, or why it was not run\n");
@@ -523,7 +525,7 @@ static int compare(struct difftest_options *options)
             fprintf(stderr, "sim difftest: %s: %s\n", options->report, strerror(errno));
             return STATUS_HOST_ERROR;
         }
-        write_report(out, options, shared, features);
+        write_report(out, options, shared, features, processor);
         fclose(out);
     }
     if (!totals.forms && !status) {
