@@ -393,7 +393,8 @@ static uint64_t cut(const struct parameters *p, struct fp_number number)
                                        .exponent_max = p->format->exponent_max };
     struct fp_context context = { 0 };
     struct fp_number shorter = fp_convert(&context, &fifteen, number);
-    if (context.flags & FP_OE) { /* what was finite stays finite (SDM: an infinity for operands up to 2^-128, 2^-1024) */
+    /* What was finite stays finite: the manual has infinities for operands up to 2^-128 or 2^-1024 only. */
+    if (context.flags & FP_OE) {
         context.rounding = ROUND_TRUNCATE;
         shorter = fp_convert(&context, &fifteen, number);
     }
