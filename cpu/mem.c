@@ -151,6 +151,7 @@ static bool access_read(struct cpu *cpu, uint64_t linear, unsigned bytes, unsign
     }
     struct place place[2];
     unsigned count;
+    cpu->engine->paths[ENGINE_READ]++;
     if (!places_find(cpu, linear, bytes, access, place, &count))
         return false;
     for (unsigned i = 0, done = 0; i < count; done += place[i].bytes, i++) {
@@ -177,6 +178,7 @@ static bool access_write(struct cpu *cpu, uint64_t linear, unsigned bytes, unsig
     }
     struct place place[2];
     unsigned count;
+    cpu->engine->paths[ENGINE_WRITE]++;
     if (!places_find(cpu, linear, bytes, access, place, &count))
         return false;
     for (unsigned i = 0, done = 0; i < count; done += place[i].bytes, i++) {

@@ -58,6 +58,7 @@ static void codes_clear(struct tlb_set *set, struct tlb_codes *codes)
 /* A generation ended: the running block may be the one that lost its ground. */
 static void generation_ended(struct cpu *cpu)
 {
+    cpu->engine->paths[ENGINE_GENERATION]++;
     if (cpu->engine->tlbs->codes)
         generation_select(cpu);
     cpu->board->attention = true;

@@ -93,6 +93,9 @@ bool difftest_make_insn(struct difftest_generator *generator, const struct isa_r
                         struct difftest_case *test);
 /* Makes up a state that suits the instruction, so that memory operands fall where they matter. */
 void difftest_make_state(struct difftest_generator *generator, struct difftest_case *test);
+/* Sets test->flags_undefined: what these manuals (UNDEFINED_BY_ of cpu/undefined.h) leave undefined of this instruction
+ * in this state. */
+void difftest_mask(struct difftest_case *test, unsigned whose);
 void difftest_make_memory(struct difftest_random *random, struct difftest_memory *memory);
 
 /* --- sides --- */
@@ -137,8 +140,8 @@ bool difftest_host_is_intel(void);
 
 /* The interpreter. */
 struct difftest_sim;
-/* features: those the model gets. NULL: no memory. */
-struct difftest_sim *difftest_sim_open(const uint64_t *features);
+/* features: those the model gets; how: enum undefined_how, Intel's or AMD's. NULL: no memory. */
+struct difftest_sim *difftest_sim_open(const uint64_t *features, enum undefined_how how);
 void difftest_sim_close(struct difftest_sim *sim);
 void difftest_sim_run(struct difftest_sim *sim, const struct difftest_memory *memory, const struct difftest_case *test,
                       struct difftest_outcome *outcome);

@@ -5,6 +5,7 @@
  * is more specific gets what belongs to it.
  */
 #include "kvm/difftest.h"
+#include "cpu/undefined.h"
 
 #include <string.h>
 
@@ -355,10 +356,8 @@ bool difftest_make_insn(struct difftest_generator *generator, const struct isa_r
         test->length = status == DECODE_OK ? insn.length : INSN_BYTES_MAX;
         test->state.rip =
             status == DECODE_OK ? pick_rip(random, insn.length) : DIFFTEST_CODE + 64 + below(random, 4096);
-        if (status == DECODE_OK) {
-            test->flags_undefined = insn.row->flags_undefined;
+        if (status == DECODE_OK)
             patch_displacement(&m, &insn, test->state.rip);
-        }
         memcpy(test->bytes, m.bytes, test->length);
         test->step = test->row && (test->row->attributes & ISA_BRANCH || percent(random, 30));
         if (test->row && strncmp(test->row->mnemonic, "POPF", 4) == 0)
@@ -679,4 +678,24 @@ void difftest_make_memory(struct difftest_random *random, struct difftest_memory
             fill(random, to + at, 64, (enum style)style);
         }
     }
+}
+
+/* --- what is undefined --- */
+
+void difftest_mask(struct difftest_case *test, unsigned whose)
+{
+    struct insn insn;
+    bool result;
+    test->flags_undefined = 0;
+    if (!test->row || !test->row->handlers || !test->row->handlers->undefined ||
+        decode(test->bytes, test->length, 64, NULL, &insn) != DECODE_OK)
+        return;
+    const struct undefined *what = test->row->handlers->undefined;
+    uint32_t count = 1, w = insn.operand_bits;
+    for (unsigned i = 0; i < what->count; i++) {
+        bool immediate = insn.operand[insn.operand_count - 1].kind == OPERAND_IMMEDIATE;
+        if (what->lines[i].when >= UNDEFINED_COUNT_ABOVE_1 && what->lines[i].when <= UNDEFINED_COUNT_ABOVE_SIZE)
+            count = (uint32_t)(immediate ? insn.immediate : test->state.gpr[RCX]) & (w == 64 ? 63 : 31);
+    }
+    test->flags_undefined = undefined_flags(what, whose, w, count, false, &result);
 }

@@ -7,6 +7,7 @@
  * hexadecimal.
  */
 #include "kvm/difftest.h"
+#include "cpu/undefined.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -176,7 +177,7 @@ static bool finish(struct difftest_case *test)
     struct insn insn;
     bool decodes = decode(test->bytes, test->length, 64, NULL, &insn) == DECODE_OK;
     test->row = decodes ? insn.row : NULL;
-    test->flags_undefined = decodes ? insn.row->flags_undefined : 0;
+    difftest_mask(test, UNDEFINED_BY_INTEL | UNDEFINED_BY_AMD);
     return test->length > 0 && test->length <= INSN_BYTES_MAX && test->state.rip >= DIFFTEST_CODE &&
            test->state.rip < DIFFTEST_CODE + DIFFTEST_CODE_BYTES;
 }

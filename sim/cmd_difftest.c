@@ -6,6 +6,7 @@
  * a vector file that cannot be read, STATUS_HOST_ERROR this host cannot be the reference.
  */
 #define _GNU_SOURCE /* MAP_ANONYMOUS */
+#include "cpu/undefined.h"
 #include "kvm/difftest.h"
 #include "sim/commands.h"
 #include "sim/options.h"
@@ -27,11 +28,14 @@
 struct difftest_options {
     const char *isa, *insn, *report, *vectors, *replay, *rebase;
     uint64_t count, seed, jobs;
-    unsigned reference;
+    unsigned reference, undefined;
     bool quiet;
 };
 
 static const char *const reference_names[] = { "native", "kvm", NULL }; /* as difftest_references has them */
+/* masked: what the manual leaves undefined is as Intel's processors do it, and is not compared */
+enum { UNDEFINED_MASKED, UNDEFINED_AS_INTEL, UNDEFINED_AS_AMD };
+static const char *const undefined_names[] = { "masked", "intel", "amd", NULL };
 
 #define AT(member) offsetof(struct difftest_options, member)
 static const struct option difftest_options[] = {
@@ -42,6 +46,8 @@ static const struct option difftest_options[] = {
     { "jobs", 0, "N", "processes (1)", OPTION_NUMBER, AT(jobs), 0, NULL },
     { "reference", 0, "WHICH", "this processor: native, by signals, or kvm, in a guest (native)", OPTION_CHOICE,
       AT(reference), 0, reference_names },
+    { "undefined", 0, "WHO", "intel, amd: compare what manuals leave undefined too, on a host of that vendor (masked)",
+      OPTION_CHOICE, AT(undefined), 0, undefined_names },
     { "report", 0, "FILE", "a line per form: tried, equal, masked, explained, differing", OPTION_TEXT, AT(report), 0,
       NULL },
     { "vectors", 0, "DIR", "where the reduced case of each differing form is written", OPTION_TEXT, AT(vectors), 0,
@@ -265,6 +271,13 @@ static void run_batch(struct job *job, unsigned row, unsigned count)
         report_mismatch(job, row, &job->tests[first[i]]);
 }
 
+static void make_state(struct job *job, struct difftest_case *test)
+{
+    difftest_make_state(&job->generator, test);
+    if (job->options->undefined == UNDEFINED_MASKED)
+        difftest_mask(test, difftest_host_is_intel() ? UNDEFINED_BY_INTEL : UNDEFINED_BY_AMD);
+}
+
 /* True if the trap of a single step tells no more than running into what follows. */
 static bool may_run_on(const struct difftest_case *test)
 {
@@ -299,7 +312,7 @@ static void run_form(struct job *job, unsigned row)
             for (unsigned i = 1; i < states; i++)
                 test[i] = test[0];
             for (unsigned i = 0; i < states; i++)
-                difftest_make_state(&job->generator, &test[i]);
+                make_state(job, &test[i]);
             made += states;
         }
         run_batch(job, row, made);
@@ -321,7 +334,8 @@ static int run_job(const struct difftest_options *options, struct shared *shared
     job->generator.reference = job->kind;
     difftest_host_features(job->features);
     difftest_host_name(job->processor, sizeof(job->processor));
-    job->sim = difftest_sim_open(job->features);
+    job->sim =
+        difftest_sim_open(job->features, options->undefined == UNDEFINED_AS_AMD ? UNDEFINED_AMD : UNDEFINED_INTEL);
     job->reference = job->sim ? job->kind->open(&why) : NULL;
     if (!job->reference) {
         fprintf(stderr, "sim difftest: skipped: %s\n", why);
@@ -503,12 +517,18 @@ static int compare(struct difftest_options *options)
         fprintf(stderr, "sim difftest: skipped: the host is no x86-64 Linux\n");
         return DIFFTEST_SKIPPED;
     }
+    if (options->undefined != UNDEFINED_MASKED &&
+        (options->undefined == UNDEFINED_AS_INTEL) != difftest_host_is_intel()) {
+        fprintf(stderr, "sim difftest: skipped: the host's processor is not of the vendor that --undefined names\n");
+        return DIFFTEST_SKIPPED;
+    }
     if (shared == MAP_FAILED)
         return STATUS_HOST_ERROR;
     difftest_host_name(processor, sizeof(processor));
     if (!options->quiet)
-        printf("reference: %s; table %s, count %" PRIu64 ", seed %" PRIu64 "\n", processor, isa_fingerprint,
-               options->count, options->seed);
+        printf("reference: %s; table %s, count %" PRIu64 ", seed %" PRIu64 ", undefined flags %s\n", processor,
+               isa_fingerprint, options->count, options->seed,
+               options->undefined == UNDEFINED_MASKED ? "masked" : "compared");
     double start = now_seconds();
     struct totals totals;
     int status = run_jobs(options, shared);
@@ -548,7 +568,7 @@ static int replay(const char *path)
     uint64_t features[2] = { UINT64_MAX, UINT64_MAX };
     struct job *job = calloc(1, sizeof(*job));
     if (job)
-        job->sim = difftest_sim_open(features);
+        job->sim = difftest_sim_open(features, UNDEFINED_INTEL);
     if (!job || !job->sim) {
         free(job);
         fclose(in);

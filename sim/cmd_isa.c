@@ -6,6 +6,7 @@
 #include "sim/options.h"
 #include "sim/status.h"
 #include "cpu/isa.h"
+#include "cpu/undefined.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -19,6 +20,7 @@ struct filter {
     bool unimplemented;
     bool coverage;
     bool gaps;
+    bool undefined;
     bool json;
 };
 
@@ -35,6 +37,8 @@ static const struct option isa_options[] = {
     { "report", 0, "FILE", "for --coverage: what `sim difftest --report FILE` wrote", OPTION_TEXT, AT(report), 0,
       NULL },
     { "gaps", 0, NULL, "for --coverage: only rows that lack something", OPTION_FLAG, AT(gaps), 0, NULL },
+    { "undefined", 0, NULL, "what manuals leave undefined, and what processors make of it, as a Markdown table",
+      OPTION_FLAG, AT(undefined), 0, NULL },
     { "json", 0, NULL, "as a JSON array of objects", OPTION_FLAG, AT(json), 0, NULL },
     { 0 },
 };
@@ -160,6 +164,78 @@ static void print_table(const struct filter *filter)
         printf("%s]\n", shown ? "\n" : "");
     else
         printf("%u rows, %u implemented; table %s\n", shown, implemented, isa_fingerprint);
+}
+
+/* --- what is undefined --- */
+
+/* Two handlers of which the table says the same. */
+static bool same_undefined(const struct undefined *a, const struct undefined *b)
+{
+    bool same = a && b && a->count == b->count;
+    for (unsigned i = 0; same && i < a->count; i++) {
+        const struct undefined_line *x = &a->lines[i], *y = &b->lines[i];
+        same = x->when == y->when && x->result == y->result && x->flags == y->flags && x->intel == y->intel &&
+               x->amd == y->amd;
+    }
+    return same;
+}
+
+/* The names of the rows of which the table says this, each once, in the order of the table. */
+static void print_names(const struct undefined *what)
+{
+    const char *names[16];
+    unsigned count = 0;
+    for (unsigned i = 0; i < ISA_ROW_COUNT && count < 16; i++) {
+        const struct isa_row *row = &isa_rows[i];
+        bool again = !row->handlers || !same_undefined(row->handlers->undefined, what);
+        for (unsigned j = 0; j < count && !again; j++)
+            again = strcmp(names[j], row->mnemonic) == 0;
+        if (again)
+            continue;
+        printf("%s%s", count ? ", " : "", row->mnemonic);
+        names[count++] = row->mnemonic;
+    }
+    if (strstr(what->handler, "_imm"))
+        printf(" reg, imm");
+}
+
+static const char *whose(unsigned who, const char *nobody)
+{
+    static const char *const names[] = { [UNDEFINED_BY_INTEL] = "Intel",
+                                         [UNDEFINED_BY_AMD] = "AMD",
+                                         [UNDEFINED_BY_INTEL | UNDEFINED_BY_AMD] = "Intel, AMD",
+                                         [UNDEFINED_BY_OLD] = "Intel until 2024" };
+    return who < sizeof(names) / sizeof(names[0]) && names[who] ? names[who] : nobody;
+}
+
+/* One line of a handler: the table's, as Markdown. */
+static void print_undefined_line(const struct undefined *what, const struct undefined_line *line)
+{
+    char flags[12];
+    flag_letters(line->flags, flags);
+    printf("| ");
+    print_names(what);
+    printf(" | %s | %s | %s | %s | %s | %s |\n", undefined_when_text(line->when), line->result ? "result" : flags,
+           undefined_rule_text(line->intel), undefined_rule_text(line->amd), whose(line->whose, "-"),
+           whose(line->seen, "not seen"));
+}
+
+static void print_undefined(const struct filter *filter)
+{
+    const struct undefined *done[64];
+    unsigned count = 0;
+    printf("| instruction | when | what | Intel | AMD | undefined by | seen on |\n|---|---|---|---|---|---|---|\n");
+    for (unsigned i = 0; i < ISA_ROW_COUNT; i++) {
+        const struct undefined *what = isa_rows[i].handlers ? isa_rows[i].handlers->undefined : NULL;
+        bool again = !what || !row_passes(&isa_rows[i], filter) || count == 64;
+        for (unsigned j = 0; j < count && !again; j++)
+            again = same_undefined(done[j], what);
+        if (again)
+            continue;
+        done[count++] = what;
+        for (unsigned j = 0; j < what->count; j++)
+            print_undefined_line(what, &what->lines[j]);
+    }
 }
 
 /* --- coverage --- */
@@ -322,6 +398,10 @@ int cmd_isa(int argc, char **argv)
     }
     if (filter.coverage)
         return print_coverage(&filter);
+    if (filter.undefined) {
+        print_undefined(&filter);
+        return STATUS_OK;
+    }
     print_table(&filter);
     return STATUS_OK;
 }

@@ -24,9 +24,10 @@ add_cases(e2e e2e/images e2e/images.py 600 no_files no_kernels bzimages elves pv
   mutants)
 add_cases(e2e e2e/terminal e2e/terminal.py 300 quits guest_ends signals hangs_up mistakes status_line replays)
 add_cases("e2e;boot" e2e/terminal e2e/terminal.py 600 linux)
-add_cases("e2e;boot" e2e/boot e2e/boot.py 1200 demo notests vmlinux64 pvh v1 v2 full soft_fp)
+add_cases("e2e;boot" e2e/boot e2e/boot.py 1200 demo notests vmlinux64 pvh v1 v2 full soft_fp
+  undefined)
 add_cases("e2e;boot" e2e/programs e2e/programs.py 2400 v1 v3 v4)
-add_cases(e2e e2e/same e2e/same.py 300 guests fresh_seed)
+add_cases(e2e e2e/same e2e/same.py 300 guests fresh_seed undefined)
 add_cases("e2e;boot" e2e/same e2e/same.py 1200 twice gcc debug asan drop single_step seeds)
 
 # One recording serves several tests.

@@ -92,5 +92,17 @@ def soft_fp():
     verify(log, "--fp", "soft")
 
 
+@case
+def undefined():
+    """The kernel depends on nothing that the manual leaves undefined; what only older manuals did, it depends on."""
+    for choice in "amd", "random:1":
+        boots(harness.temporary("log.mp"), "--cmdline", NOTESTS, "--seed", 1, "--undefined", choice)
+    log = harness.temporary("old.mp")
+    result = record(log, "--kernel", CLOUD, "--initrd", INITRD, "--cmdline", NOTESTS, "--seed", 1, "--max-cycles", "1G",
+                    "--undefined", "random-old:1", status=None, timeout=300)
+    check(b"Linux version" not in result.out, f"BSF of 0 changes nothing:\n{result}")
+    verify(log, timeout=300)
+
+
 if __name__ == "__main__":
     harness.main()

@@ -34,7 +34,7 @@ static void vectors_survive_writing_and_reading(void **state)
 {
     (void)state;
     static const char *const mnemonics[] = { "ADC", "MOVS", "FADD", "PSHUFB", "DIV", "CALL", "CMPXCHG16B" };
-    struct difftest_sim *sim = difftest_sim_open(every_feature);
+    struct difftest_sim *sim = difftest_sim_open(every_feature, UNDEFINED_INTEL);
     assert_non_null(sim);
     for (unsigned i = 0; i < sizeof(mnemonics) / sizeof(mnemonics[0]); i++) {
         struct difftest_generator generator = { .random.state = i, .reference = &difftest_native };
