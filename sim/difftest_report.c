@@ -159,8 +159,13 @@ bool difftest_write_report(const struct difftest_options *options, const struct 
                            const uint64_t features[2])
 {
     FILE *out = fopen(options->report, "w");
-    if (out)
+    char processor[160];
+    difftest_host_name(processor, sizeof(processor));
+    if (out) {
+        fprintf(out, "# reference: %s; table %s, count %" PRIu64 ", seed %" PRIu64 "\n", processor, isa_fingerprint,
+                options->count, options->seed);
         write_forms(out, options, shared, features);
+    }
     if (out && fclose(out) == 0)
         return true;
     fprintf(stderr, "sim difftest: %s: %s\n", options->report, strerror(errno));
