@@ -495,39 +495,6 @@ main:
     shr rbx, 16
     CHECK64 rbx, 0xFFFFFFFFFFFF
 .no_rdrand:
-    ; RDSEED likewise
-    mov eax, 7
-    xor ecx, ecx
-    cpuid
-    bt ebx, 18
-    jnc .no_rdseed
-    mov rax, -1
-    cmp rax, rax
-.seed_again:
-    rdseed eax
-    jnc .seed_again
-    CHECK_FLAGS STATUS & ~CF, 0
-    shr rax, 32
-    CHECK rax, 0
-.seed_two:
-    rdseed rbx
-    jnc .seed_two
-.seed_three:
-    rdseed rcx
-    jnc .seed_three
-    cmp rbx, rcx
-    CHECK_IF nz
-.seed_word:
-    mov rbx, -1
-    rdseed bx
-    jnc .seed_word
-    shr rbx, 16
-    CHECK64 rbx, 0xFFFFFFFFFFFF
-    FAULTS 6, 0, {db 0xF0, 0x0F, 0xC7, 0xF8} ; LOCK
-    FAULTS 6, 0, {db 0x0F, 0xC7, 0x38}       ; memory
-.no_rdseed:
-    ; RSM outside of system management mode
-    FAULTS 6, 0, rsm
     ; XSETBV and XGETBV need CR4.OSXSAVE
     FAULTS 6, 0, xgetbv
     bt r14d, 26
