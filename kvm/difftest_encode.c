@@ -165,7 +165,7 @@ static void put_leading(struct maker *m)
         put(m, bytes[m->fault]);
     if (m->fault == LEADING_REX)
         put(m, (uint8_t)(0x40 | below(m->random, 16)));
-    for (unsigned n = m->fault == TOO_LONG ? 9 + below(m->random, 6) : 0; n > 0; n--)
+    for (unsigned n = m->fault == TOO_LONG ? 12 + below(m->random, 3) : 0; n > 0; n--)
         put(m, 0x2E);
 }
 
@@ -425,7 +425,8 @@ bool difftest_make_insn(struct difftest_generator *generator, const struct isa_r
         if (!illegal && m.plan.combinations > generator->combinations)
             generator->combinations = m.plan.combinations;
         enum decode_status status = decode(m.bytes, INSN_BYTES_MAX, 64, generator->features, &insn);
-        if (status == DECODE_MORE || (status == DECODE_TOO_LONG && m.fault != TOO_LONG))
+        /* Which of an undefined opcode and the length counts first is the processor's choice (SDM vol. 3A, 6.9). */
+        if (status == DECODE_MORE || (status == DECODE_TOO_LONG) != (m.fault == TOO_LONG))
             continue;
         if (status == DECODE_OK ? !may_run(generator, &insn) || (insn.row != row && !illegal)
                                 : !illegal || may_be_hidden(m.bytes))
