@@ -117,6 +117,8 @@ static bool explain_pieces_cr2(const struct context *c)
     if (!mnemonic_is(c, names) || c->reference->vector != VEC_PF || c->expected->vector != VEC_PF ||
         !in_operand(c, c->reference->cr2) || !in_operand(c, c->expected->cr2))
         return false;
+    if (c->reference->cr2 - DIFFTEST_DATA >= DIFFTEST_DATA_END - DIFFTEST_DATA)
+        c->expected->error &= ~PF_P; /* P is that of the page CR2 names */
     c->expected->cr2 = c->reference->cr2;
     return true;
 }
@@ -165,6 +167,18 @@ static bool explain_movbe_66(const struct context *c)
         expected->vector = VEC_SS;
     if (c->store && expected->vector == VEC_PF && c->linear < DIFFTEST_READ_ONLY && c->linear + 8 > DIFFTEST_READ_ONLY)
         take_data(c, c->linear, 8);
+    return true;
+}
+
+static bool explain_broadcast_order(const struct context *c)
+{
+    unsigned a = c->expected->vector, b = c->reference->vector;
+    bool beyond = c->linear < CANONICAL_END && c->linear + 8 > CANONICAL_END;
+    if (!(c->insn.evex & INSN_EVEX_B) || !c->insn.mask || !c->has_operand || !beyond ||
+        !(c->test->state.rflags & FLAG_AC) || (a != VEC_AC) == (b != VEC_AC) || !is_access_fault(a) ||
+        !is_access_fault(b) || a == VEC_PF || b == VEC_PF)
+        return false;
+    c->expected->vector = (uint8_t)b;
     return true;
 }
 
@@ -343,6 +357,11 @@ static const struct {
             "non-canonical address",
         .intel_only = true },
       explain_movbe_66 },
+    { { .name = "broadcast-order",
+        .text = "a misaligned element of a masked broadcast that runs beyond the canonical addresses: #AC or #GP first "
+                "is implementation-dependent (SDM vol. 3A, 6.9)",
+        .rare = true },
+      explain_broadcast_order },
     { { .name = "fip-48",
         .text = "FIP and FDP loaded from an image: processors keep 48 bits, sign-extended or not (SDM vol. 1, 8.1.8)" },
       explain_fip_48 },
