@@ -86,7 +86,7 @@ MOVE_MASKED(u64)
     {                                                                                                                  \
         unsigned bytes = OP_VECTOR(op);                                                                                \
         uint64_t active = simd_signs(&cpu->zmm[op->src], ELEMENT(lane), bytes);                                        \
-        op = simd_store(cpu, op, ELEMENT(lane), bytes, active, &cpu->zmm[op->x.src2]);                                 \
+        op = simd_store_selected(cpu, op, ELEMENT(lane), bytes, active, &cpu->zmm[op->x.src2]);                        \
         if (unlikely(!op))                                                                                             \
             return NULL;                                                                                               \
         NEXT;                                                                                                          \

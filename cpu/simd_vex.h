@@ -45,6 +45,9 @@ const struct op *simd_fetch_unaligned(struct cpu *cpu, const struct op *op, unsi
                                       uint64_t active, union vector_register *out);
 const struct op *simd_store_unaligned(struct cpu *cpu, const struct op *op, unsigned element, unsigned bytes,
                                       uint64_t active, const union vector_register *from);
+/* Lanes selected by a vector (VMASKMOVPS and its kin); never checked for alignment. */
+const struct op *simd_store_selected(struct cpu *cpu, const struct op *op, unsigned element, unsigned bytes,
+                                     uint64_t active, const union vector_register *from);
 /* The active elements to the first operand; the others stay or become zero, as the op says. */
 void simd_write_masked(struct cpu *cpu, const struct op *op, const union vector_register *r, unsigned element,
                        unsigned bytes, uint64_t active);

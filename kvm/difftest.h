@@ -175,6 +175,7 @@ void difftest_differences(const struct difftest_case *test, const struct difftes
 struct difftest_explanation {
     const char *name;
     const char *text;                       /* what differs, and why it may */
+    bool rare;                              /* even a whole run may not meet it */
     bool intel_only, amd_only, gp_emulated; /* where it is expected to be seen */
 };
 extern const unsigned difftest_explanation_count;

@@ -63,6 +63,12 @@ struct maker {
     bool rip_relative;
 };
 
+/* Gathers and scatters have nothing but a SIB byte. */
+static unsigned row_rms(const struct isa_row *row)
+{
+    return row->attributes & ISA_VSIB ? 16 : row->accepts.rms ? row->accepts.rms : 255;
+}
+
 static unsigned choose(struct maker *m, unsigned among)
 {
     return difftest_choose(&m->plan, among);
@@ -95,7 +101,7 @@ static void put_random(struct maker *m, unsigned count)
 static void choose_address(struct maker *m, bool may_be_32)
 {
     static const uint8_t idle[] = { 0x26, 0x2E, 0x36, 0x3E };
-    unsigned rms = m->row->accepts.rms ? m->row->accepts.rms : 255;
+    unsigned rms = row_rms(m->row);
     unsigned shapes = !m->memory ? 1 : rms == 255 ? ADDRESS_SHAPES : rms == 16 ? 4 : 1;
     unsigned choice = choose(m, shapes + (may_be_32 ? 3 : 2));
     unsigned shape = choice < shapes ? choice : below(m->random, shapes);
@@ -149,7 +155,7 @@ static void put_memory(struct maker *m, unsigned reg, unsigned rms)
 static void put_modrm(struct maker *m)
 {
     const struct isa_encoding *e = &m->row->accepts;
-    unsigned reg = any_bit(m->random, e->regs ? e->regs : 255), rms = e->rms ? e->rms : 255;
+    unsigned reg = any_bit(m->random, e->regs ? e->regs : 255), rms = row_rms(m->row);
     if (m->memory)
         put_memory(m, reg, rms);
     else
@@ -165,7 +171,7 @@ static void put_leading(struct maker *m)
         put(m, bytes[m->fault]);
     if (m->fault == LEADING_REX)
         put(m, (uint8_t)(0x40 | below(m->random, 16)));
-    for (unsigned n = m->fault == TOO_LONG ? 9 + below(m->random, 6) : 0; n > 0; n--)
+    for (unsigned n = m->fault == TOO_LONG ? 12 + below(m->random, 3) : 0; n > 0; n--)
         put(m, 0x2E);
 }
 
@@ -290,7 +296,7 @@ static void put_evex(struct maker *m, unsigned map)
     unsigned rxb = below(random, 8), high = below(random, 2);
     unsigned vvvv = uses_vvvv(m->row) || m->fault == WRONG_VVVV ? below(random, 32) : 31;
     if (m->row->attributes & ISA_VSIB)
-        vvvv |= below(random, 2) ? 0 : 15; /* V' is the index's */
+        vvvv = 15 | below(random, 2) << 4; /* V' is the index's */
     w ^= m->fault == WRONG_W;
     pp ^= m->fault == WRONG_PP ? 1 + below(random, 3) : 0;
     b ^= m->fault == WRONG_B;
@@ -425,7 +431,8 @@ bool difftest_make_insn(struct difftest_generator *generator, const struct isa_r
         if (!illegal && m.plan.combinations > generator->combinations)
             generator->combinations = m.plan.combinations;
         enum decode_status status = decode(m.bytes, INSN_BYTES_MAX, 64, generator->features, &insn);
-        if (status == DECODE_MORE || (status == DECODE_TOO_LONG && m.fault != TOO_LONG))
+        /* Which of an undefined opcode and the length counts first is the processor's choice (SDM vol. 3A, 6.9). */
+        if (status == DECODE_MORE || (status == DECODE_TOO_LONG) != (m.fault == TOO_LONG))
             continue;
         if (status == DECODE_OK ? !may_run(generator, &insn) || (insn.row != row && !illegal)
                                 : !illegal || may_be_hidden(m.bytes))

@@ -129,8 +129,8 @@ static unsigned print_explanations(const struct difftest_totals *totals, bool wh
     bool intel = difftest_host_is_intel();
     for (unsigned i = 0; i < difftest_explanation_count; i++) {
         const struct difftest_explanation *e = difftest_explanation(i);
-        bool expected =
-            whole && !(e->intel_only && !intel) && !(e->amd_only && intel) && (gp_emulated || !e->gp_emulated);
+        bool expected = whole && !e->rare && !(e->intel_only && !intel) && !(e->amd_only && intel) &&
+                        (gp_emulated || !e->gp_emulated);
         if (totals->by_explanation[i])
             printf("  explained by %s: %" PRIu64 "\n", e->name, totals->by_explanation[i]);
         else if (expected) {
