@@ -128,11 +128,11 @@ static bool fpu_not_available(const struct cpu *cpu)
 }
 
 /* Reads the area with the rights of a write as well where it will be written back. */
-static bool read_area(struct cpu *cpu, uint64_t linear, unsigned bytes, bool write, uint8_t *area)
+static bool read_area(struct cpu *cpu, const struct op *op, uint64_t linear, unsigned bytes, bool write, uint8_t *area)
 {
-    if (write && !mem_probe(cpu, linear, bytes, ACCESS_READ | ACCESS_WRITE))
+    if (write && !mem_probe(cpu, linear, bytes, operand_access(op, ACCESS_READ | ACCESS_WRITE)))
         return false;
-    return mem_read(cpu, linear, bytes, ACCESS_READ, area);
+    return mem_read(cpu, linear, bytes, operand_access(op, ACCESS_READ), area);
 }
 
 HANDLER(fxsave)
@@ -143,7 +143,7 @@ HANDLER(fxsave)
     LINEAR(linear, LEGACY_BYTES, ACCESS_WRITE);
     if (linear & 15)
         FAULT_CODE(VEC_GP, 0);
-    if (!read_area(cpu, linear, LEGACY_BYTES, true, area))
+    if (!read_area(cpu, op, linear, LEGACY_BYTES, true, area))
         FAULT_PENDING;
     save_x87(cpu, area, OP_WIDTH(op) == 64);
     save_mxcsr(cpu, area);
@@ -161,7 +161,7 @@ HANDLER(fxrstor)
     LINEAR(linear, LEGACY_BYTES, ACCESS_READ);
     if (linear & 15)
         FAULT_CODE(VEC_GP, 0);
-    if (!read_area(cpu, linear, LEGACY_BYTES, false, area))
+    if (!read_area(cpu, op, linear, LEGACY_BYTES, false, area))
         FAULT_PENDING;
     uint32_t mxcsr = (uint32_t)get(area, AT_MXCSR, 4);
     if (mxcsr & ~(uint32_t)MXCSR_MASK)
@@ -258,7 +258,7 @@ static const struct op *save(struct cpu *cpu, const struct op *op, enum save_kin
     LINEAR(linear, bytes, ACCESS_WRITE);
     if (linear & 63)
         FAULT_CODE(VEC_GP, 0);
-    if (!read_area(cpu, linear, bytes, true, area))
+    if (!read_area(cpu, op, linear, bytes, true, area))
         FAULT_PENDING;
     if (saved & XSTATE_X87)
         save_x87(cpu, area, OP_WIDTH(op) == 64);
@@ -315,7 +315,7 @@ static const struct op *restore(struct cpu *cpu, const struct op *op, bool must_
     LINEAR(linear, XSTATE_FIXED_BYTES, ACCESS_READ);
     if (linear & 63)
         FAULT_CODE(VEC_GP, 0);
-    if (!read_area(cpu, linear, XSTATE_FIXED_BYTES, false, area))
+    if (!read_area(cpu, op, linear, XSTATE_FIXED_BYTES, false, area))
         FAULT_PENDING;
     uint64_t rfbm = requested(cpu), places = get(area, AT_XCOMP_BV, 8);
     bool compacted = places & COMPACTED;
@@ -325,7 +325,7 @@ static const struct op *restore(struct cpu *cpu, const struct op *op, bool must_
     unsigned bytes = xstate_bytes(present, compacted, places);
     if (bytes > XSTATE_FIXED_BYTES) {
         LINEAR(whole, bytes, ACCESS_READ);
-        if (!read_area(cpu, whole, bytes, false, area))
+        if (!read_area(cpu, op, whole, bytes, false, area))
             FAULT_PENDING;
     }
     uint32_t mxcsr = (uint32_t)get(area, AT_MXCSR, 4);

@@ -49,9 +49,11 @@ struct fp_remainder fp_rem(struct fp_context *context, struct fp_number a, struc
     }
     fp_note_denormal(context, a);
     fp_note_denormal(context, b);
-    struct wide rest = wide_from_number(a);
-    if (a.kind == NUMBER_FINITE && b.kind == NUMBER_FINITE)
-        out = reduce(a, b, nearest, &rest);
+    out.value = a; /* by an infinity: as it is, so that a tiny one does not underflow */
+    if (a.kind != NUMBER_FINITE || b.kind != NUMBER_FINITE)
+        return out;
+    struct wide rest;
+    out = reduce(a, b, nearest, &rest);
     out.value = fp_round_wide(context, &fp_f80, rest);
     return out;
 }
@@ -76,7 +78,7 @@ struct fp_number fp_scale(struct fp_context *context, struct fp_number a, struct
         return scale_by_infinity(context, a, b.sign);
     fp_note_denormal(context, a);
     fp_note_denormal(context, b);
-    if (a.kind != NUMBER_FINITE)
+    if (a.kind != NUMBER_FINITE || b.kind == NUMBER_ZERO) /* a tiny one that is left as it is does not underflow */
         return a;
     uint64_t steps = b.exponent > 20 ? FAR : fp_round_magnitude(b, ROUND_TRUNCATE).magnitude;
     int32_t power = steps > FAR ? FAR : (int32_t)steps;
