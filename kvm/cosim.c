@@ -294,7 +294,7 @@ static bool one_step(struct cosim *cosim)
     cosim->totals.steps++;
     uint64_t ran = cpu->retired - retired;
     cosim->totals.user_instructions += at.cpl == 3 && ran == 1;
-    if (event || ran > 1) { /* an event went first; perhaps an instruction followed */
+    if (event || ran > 1 || (!at.decoded && !ran)) { /* an event went first, or the fetch faulted */
         cosim->totals.events++;
         cosim->behind = true;
     } else if (choice) {
