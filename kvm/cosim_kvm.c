@@ -243,6 +243,7 @@ static struct cosim_step step_system(struct kvm_cosim *kvm, const struct cosim_i
         return skipped(why);
     for (;;) {
         int exit = vcpu_run(&kvm->vcpu, LIMIT_NS);
+        kvm->tainted |= at->insn.rep != 0; /* it may have run iterations that the interpreter has not */
         if (exit == KVM_EXIT_DEBUG)
             return (struct cosim_step){ .result = COSIM_STEPPED };
         if (exit == KVM_EXIT_INTR && !kvm->vcpu.timed_out)
