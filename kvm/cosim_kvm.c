@@ -21,7 +21,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
-#define LIMIT_NS 100000000ull
+#define LIMIT_NS 2000000000ull
 
 enum refusal { NOT_REFUSED, REFUSED_UNKNOWN, REFUSED_RUNS_ON };
 static const char *const refusals[] = { NULL, "KVM's emulator does not know it",

@@ -18,7 +18,7 @@
 #define OWN_BYTES   (8u << 20)
 #define RAM_BASE    (1ull << 38)
 #define RAM_SLOT    1u
-#define LIMIT_NS    200000000ull
+#define LIMIT_NS    2000000000ull
 #define TRIES_MAX   40u /* pages that one instruction may touch, and then some */
 #define PTE_PRESENT 1ull
 #define PTE_LARGE   0x80ull

@@ -342,15 +342,21 @@ static bool forgive_transcendental(struct context *c)
     return true;
 }
 
-/* Only which fault it is may differ: everything else is as with #GP. */
+/*
+ * Only which fault it is may differ: everything else is as with #GP. Where processors may choose between #GP and
+ * another fault, the emulator saw the #GP.
+ */
 static bool forgive_pvm_gp(struct context *c)
 {
     unsigned vector = c->reference->vector;
-    if (!c->reference->gp_emulated || c->sim->vector != VEC_GP || (vector != VEC_UD && !is_access_fault(vector)))
+    if (!c->reference->gp_emulated || !is_access_fault(c->sim->vector) ||
+        (vector != VEC_UD && !is_access_fault(vector)))
+        return false;
+    if (c->sim->vector != VEC_GP && vector != VEC_UD)
         return false;
     c->reference->vector = VEC_GP;
-    c->reference->error = c->sim->error;
-    return true;
+    c->reference->error = 0;
+    return c->sim->vector == VEC_GP || forgive_masked_order(c) || forgive_pieces(c);
 }
 
 typedef bool forgive_fn(struct context *c);
