@@ -10,6 +10,7 @@
 #define CPU_ALU_H
 
 #include "cpu/handler.h"
+#include "cpu/undefined.h"
 
 /* --- names and tables ------------------------------------------------------------------------------------------- */
 
@@ -20,6 +21,12 @@
 /* The members of struct handlers and rows of its tables, from the names the form macros give. */
 #define BY_WIDTH(name) { op_##name##_any8, op_##name##_any16, op_##name##_any32, op_##name##_any64 }
 #define BY_WIDE(name)  { NULL, op_##name##_any16, op_##name##_any32, op_##name##_any64 }
+/* The members for rows that leave something undefined. */
+#define CHOSEN_WIDTH(name)                                                                                             \
+    .undefined = &undefined_##name,                                                                                    \
+    .chosen = { op_##name##_chosen8, op_##name##_chosen16, op_##name##_chosen32, op_##name##_chosen64 }
+#define CHOSEN_WIDE(name)                                                                                              \
+    .undefined = &undefined_##name, .chosen = { NULL, op_##name##_chosen16, op_##name##_chosen32, op_##name##_chosen64 }
 #define ROW_WIDTH(name, s, tag)                                                                                        \
     { op_##name##_##s##8##tag, op_##name##_##s##16##tag, op_##name##_##s##32##tag, op_##name##_##s##64##tag }
 #define ROW_WIDE(name, s, tag) { NULL, op_##name##_##s##16##tag, op_##name##_##s##32##tag, op_##name##_##s##64##tag }
@@ -39,20 +46,36 @@
         }                                                                                                              \
     } while (0)
 
+/*
+ * A generic form is compiled twice where the row leaves something undefined: as `any` with AS_IS, and as `chosen` with
+ * SETTLED, which says what came of it (undefined_settle) behind FLAGS_BEFORE and the body.
+ */
+#define UNDEFINED(name)                   extern const struct undefined undefined_##name
+#define FLAGS_BEFORE                      __attribute__((unused)) uint32_t before_ = flags_status(cpu)
+#define AS_IS(name, w, count, is_zero, r) (r)
+#define SETTLED(name, w, count, is_zero, r)                                                                            \
+    undefined_settle(cpu, op, &undefined_##name,                                                                       \
+                     &(struct undefined_case){ before_, (w), (unsigned)(count), (is_zero), (r) })
+#define COUNT_SOURCE_W(b, w) 1
+#define COUNT_SOURCE_8(b, w) shift_count(b, w)
+
 /* dst = body(dst, src). sw: width of a register source (shift counts are in CL whatever the operand size). */
-#define UPDATE_ANY(w, name, sw)                                                                                        \
-    static OP(name##_any##w)                                                                                           \
+#define UPDATE_ANY(w, name, sw, form, SETTLE)                                                                          \
+    static OP(name##_##form##w)                                                                                        \
     {                                                                                                                  \
+        FLAGS_BEFORE;                                                                                                  \
         uint64_t a, b, r;                                                                                              \
         if (op->flags & OP_MEM_DST) {                                                                                  \
             LINEAR(at, (w) / 8, ACCESS_READ | ACCESS_WRITE);                                                           \
             LOAD_RMW(w, a, at);                                                                                        \
             b = op->flags & OP_IMM ? op->imm : REG(sw(w), op->src);                                                    \
             r = name##_body(cpu, a, b, w, true);                                                                       \
+            r = SETTLE(name, w, COUNT_##sw(b, w), false, r);                                                           \
             STORE(w, at, r);                                                                                           \
         } else {                                                                                                       \
             READ_SOURCE(sw(w), b);                                                                                     \
             r = name##_body(cpu, REG(w, op->dst), b, w, true);                                                         \
+            r = SETTLE(name, w, COUNT_##sw(b, w), false, r);                                                           \
             SET_REG(w, op->dst, r);                                                                                    \
         }                                                                                                              \
         NEXT;                                                                                                          \
@@ -91,9 +114,9 @@
 #define SOURCE_W(w) w
 #define SOURCE_8(w) 8
 
-/* ADD and its kin: all shapes, with and without flags. */
-#define UPDATE_HANDLERS(name)                                                                                          \
-    EACH_WIDTH(UPDATE_ANY, name, SOURCE_W)                                                                             \
+/* ADD and its kin: all shapes, with and without flags. more: further members of struct handlers. */
+#define UPDATE_HANDLERS(name, more)                                                                                    \
+    EACH_WIDTH(UPDATE_ANY, name, SOURCE_W, any, AS_IS)                                                                 \
     EACH_WIDTH(UPDATE_SHAPED, name, SOURCE_W, true, )                                                                  \
     EACH_WIDTH(UPDATE_SHAPED_RM, name, true, )                                                                         \
     EACH_WIDTH(UPDATE_SHAPED, name, SOURCE_W, false, _dead)                                                            \
@@ -107,11 +130,18 @@
         [SHAPE_RM] = ROW_WIDTH(name, rm, _dead), [SHAPE_MR] = ROW_WIDTH(name, mr, _dead),                              \
         [SHAPE_MI] = ROW_WIDTH(name, mi, _dead),                                                                       \
     };                                                                                                                 \
-    HANDLERS(name) = { .by_width = BY_WIDTH(name), .shaped = name##_shaped, .dead = name##_shaped_dead }
+    HANDLERS(name) = { .by_width = BY_WIDTH(name), .shaped = name##_shaped, .dead = name##_shaped_dead, more }
+/* AND and its kin: a flag is undefined. */
+#define LOGIC_HANDLERS(name)                                                                                           \
+    UNDEFINED(name);                                                                                                   \
+    EACH_WIDTH(UPDATE_ANY, name, SOURCE_W, chosen, SETTLED)                                                            \
+    UPDATE_HANDLERS(name, CHOSEN_WIDTH(name))
 
 /* Shifts and rotates: the count is an immediate or CL, never in memory. */
 #define SHIFT_HANDLERS(name)                                                                                           \
-    EACH_WIDTH(UPDATE_ANY, name, SOURCE_8)                                                                             \
+    UNDEFINED(name);                                                                                                   \
+    EACH_WIDTH(UPDATE_ANY, name, SOURCE_8, any, AS_IS)                                                                 \
+    EACH_WIDTH(UPDATE_ANY, name, SOURCE_8, chosen, SETTLED)                                                            \
     EACH_WIDTH(UPDATE_SHAPED, name, SOURCE_8, true, )                                                                  \
     EACH_WIDTH(UPDATE_SHAPED, name, SOURCE_8, false, _dead)                                                            \
     static op_fn *const name##_shaped[SHAPES][4] = {                                                                   \
@@ -126,12 +156,15 @@
         [SHAPE_MR] = ROW_WIDTH(name, mr, _dead),                                                                       \
         [SHAPE_MI] = ROW_WIDTH(name, mi, _dead),                                                                       \
     };                                                                                                                 \
-    HANDLERS(name) = { .by_width = BY_WIDTH(name), .shaped = name##_shaped, .dead = name##_shaped_dead }
+    HANDLERS(name) = {                                                                                                 \
+        .by_width = BY_WIDTH(name), .shaped = name##_shaped, .dead = name##_shaped_dead, CHOSEN_WIDTH(name)            \
+    }
 
 /* CMP, TEST: body(dst, src) for its flags alone. Without flags only the access to memory is left. */
-#define LOOK_ANY(w, name)                                                                                              \
-    static OP(name##_any##w)                                                                                           \
+#define LOOK_ANY(w, name, form, SETTLE)                                                                                \
+    static OP(name##_##form##w)                                                                                        \
     {                                                                                                                  \
+        FLAGS_BEFORE;                                                                                                  \
         uint64_t a, b;                                                                                                 \
         if (op->flags & OP_MEM_DST) {                                                                                  \
             LINEAR(at, (w) / 8, ACCESS_READ);                                                                          \
@@ -142,6 +175,7 @@
             a = REG(w, op->dst);                                                                                       \
         }                                                                                                              \
         name##_body(cpu, a, b, w, true);                                                                               \
+        (void)SETTLE(name, w, 1, false, 0);                                                                            \
         NEXT;                                                                                                          \
     }
 #define LOOK_SHAPED(w, name, live, tag)                                                                                \
@@ -176,8 +210,8 @@
         name##_body(cpu, a, op->imm, w, live);                                                                         \
         NEXT;                                                                                                          \
     }
-#define LOOK_HANDLERS(name)                                                                                            \
-    EACH_WIDTH(LOOK_ANY, name)                                                                                         \
+#define LOOK_HANDLERS(name, more)                                                                                      \
+    EACH_WIDTH(LOOK_ANY, name, any, AS_IS)                                                                             \
     EACH_WIDTH(LOOK_SHAPED, name, true, )                                                                              \
     EACH_WIDTH(LOOK_SHAPED, name, false, _dead)                                                                        \
     static op_fn *const name##_shaped[SHAPES][4] = {                                                                   \
@@ -189,7 +223,7 @@
         [SHAPE_RM] = ROW_WIDTH(name, rm, _dead), [SHAPE_MR] = ROW_WIDTH(name, mr, _dead),                              \
         [SHAPE_MI] = ROW_WIDTH(name, mi, _dead),                                                                       \
     };                                                                                                                 \
-    HANDLERS(name) = { .by_width = BY_WIDTH(name), .shaped = name##_shaped, .dead = name##_shaped_dead }
+    HANDLERS(name) = { .by_width = BY_WIDTH(name), .shaped = name##_shaped, .dead = name##_shaped_dead, more }
 
 /* INC and its kin: dst = body(dst); the body's b is not used. */
 #define UPDATE1_ANY(w, name)                                                                                           \

@@ -12,7 +12,7 @@
 
 #define BLOCK_INSNS_MAX 48u
 /* ops of the instructions, the op that ends the block, two chains */
-#define BLOCK_BYTES_MAX (sizeof(struct block) + (BLOCK_INSNS_MAX + 1) * sizeof(struct op) + 2 * sizeof(struct chain))
+#define BLOCK_BYTES_MAX (sizeof(struct block) + (BLOCK_INSNS_MAX + 2) * sizeof(struct op) + 2 * sizeof(struct chain))
 
 /* 0 or -ENOMEM. */
 int block_cache_init(struct cpu *cpu);

@@ -52,7 +52,7 @@ const struct field cpu_fields[] = {
     STATE(mxcsr), STATE(pkru), STATE(cpl), STATE(activity), STATE(shadow), STATE(nmi_blocked), STATE(pending_db),
     ARRAY(reserved_state),
     CACHED(fault), CACHED(board), CACHED(lapic), CACHED(model), CACHED(mode), CACHED(id),
-    CACHED(host_mxcsr), CACHED(fp_soft), CACHED(fp_soft_now), CACHED(uncached), CACHED(reserved_cache),
+    CACHED(host_mxcsr), CACHED(fp_soft), CACHED(fp_soft_now), CACHED(uncached), CACHED(reserved_cache), CACHED(undefined),
     CACHED(shutdown),
 };
 /* clang-format on */

@@ -210,6 +210,14 @@ struct shutdown_cause {
     uint8_t reserved[4];
 };
 
+/* Who decides what the manual leaves undefined (cpu/undefined.h): configuration, like the model. */
+enum undefined_how { UNDEFINED_INTEL, UNDEFINED_AMD, UNDEFINED_RANDOM, UNDEFINED_RANDOM_OLD };
+struct undefined_choice {
+    uint64_t seed; /* of the random ones */
+    uint8_t how;   /* enum undefined_how */
+    uint8_t reserved[7];
+};
+
 struct cpu {
     /* --- state, hot part --- */
     uint64_t gpr[GPR_SLOTS];  /* slot GPR_RIP: see cpu_rip(); slot GPR_ZERO: always 0 */
@@ -261,7 +269,8 @@ struct cpu {
     uint8_t fp_soft_now; /* cache: ... or cannot now, because an exception is unmasked */
     uint8_t uncached;    /* the reference way (cpu_uncached) */
     uint8_t reserved_cache[1];
-    struct shutdown_cause shutdown; /* cache: only told to people */
+    struct undefined_choice undefined; /* set before the first cpu_run(); a change needs cpu_drop_caches() */
+    struct shutdown_cause shutdown;    /* cache: only told to people */
 };
 
 extern const struct field cpu_fields[];

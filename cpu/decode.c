@@ -457,9 +457,10 @@ static bool read_address(struct decoder *d, struct insn *insn)
 static bool read_memory(struct decoder *d, struct insn *insn)
 {
     insn->has_memory = true;
-    if (insn->row->attributes & ISA_VSIB && (d->address_bits == 16 || d->rm != 4))
-        return undefined(d);
-    return d->address_bits == 16 ? read_address16(d, insn) : read_address(d, insn);
+    /* A length beyond 15 bytes counts before the operand of a gather that has no index. */
+    if (!(d->address_bits == 16 ? read_address16(d, insn) : read_address(d, insn)))
+        return false;
+    return !(insn->row->attributes & ISA_VSIB && (d->address_bits == 16 || d->rm != 4)) || undefined(d);
 }
 
 /* AH..BH are 16..19. */

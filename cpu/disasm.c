@@ -82,11 +82,21 @@ static void put_register(struct text *text, const struct insn *insn, const struc
     }
 }
 
+static bool is_broadcast(const struct insn *insn, const struct operand *operand)
+{
+    return insn->evex & INSN_EVEX_B && operand->kind == OPERAND_MEMORY;
+}
+/* A broadcast is of 32 bits, with EVEX.W of 64; its rows have one W each. */
+static unsigned broadcast_bytes(const struct insn *insn)
+{
+    return insn->row->accepts.w & 1 ? 4 : 8;
+}
+
 static void put_size(struct text *text, const struct insn *insn, const struct operand *operand)
 {
     const char *name = NULL;
 
-    switch (operand->bytes) {
+    switch (is_broadcast(insn, operand) ? broadcast_bytes(insn) : operand->bytes) {
     case 1:
         name = "byte";
         break;
@@ -216,6 +226,26 @@ static void put_operand(struct text *text, const struct insn *insn, uint64_t add
     }
 }
 
+/* EVEX decorations, as Zydis prints them: mask, broadcast, rounding. */
+static void put_decorations(struct text *text, const struct insn *insn, unsigned i)
+{
+    static const char *const modes[] = { "rn", "rd", "ru", "rz" };
+    const struct operand *operand = &insn->operand[i];
+    bool last_register = operand->kind == OPERAND_REGISTER &&
+                         (i + 1u == insn->operand_count || insn->operand[i + 1].kind == OPERAND_IMMEDIATE);
+
+    if (i == 0 && insn->mask)
+        put(text, insn->evex & INSN_EVEX_Z ? " {k%u} {z}" : " {k%u}", insn->mask);
+    if (is_broadcast(insn, operand))
+        put(text, " {1to%u}", operand->bytes / broadcast_bytes(insn));
+    if (insn->evex & INSN_EVEX_B && !insn->has_memory && last_register) {
+        if (insn->row->attributes & ISA_ROUNDING)
+            put(text, " {%s-sae}", modes[INSN_EVEX_RC(insn->evex)]);
+        else
+            put(text, " {sae}");
+    }
+}
+
 static void put_prefixes(struct text *text, const struct insn *insn)
 {
     const char *name = insn->row->mnemonic;
@@ -260,6 +290,8 @@ int insn_format(const struct insn *insn, uint64_t address, char *out, size_t out
     for (unsigned i = 0; i < insn->operand_count; i++) {
         put(&text, i ? ", " : " ");
         put_operand(&text, insn, address, i, &second);
+        if (insn->evex)
+            put_decorations(&text, insn, i);
     }
     if (insn->has_memory && insn->base == INSN_BASE_RIP)
         put(&text, "        # 0x%llx",

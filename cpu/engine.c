@@ -10,6 +10,7 @@
 #include "cpu/debug.h"
 #include "cpu/flags.h"
 #include "cpu/insn.h"
+#include "cpu/profile.h"
 #include "cpu/simd.h"
 #include "cpu/tlb.h"
 
@@ -51,6 +52,7 @@ void engine_destroy(struct cpu *cpu)
         return;
     block_cache_destroy(cpu);
     tlb_destroy(cpu);
+    profile_end(cpu);
     free(cpu->engine);
     cpu->engine = NULL;
 }
@@ -60,6 +62,7 @@ void engine_drop(struct cpu *cpu)
     block_drop_all(cpu);
     tlb_flush(cpu);
     memset(cpu->engine->jumps, 0, sizeof(cpu->engine->jumps));
+    memset(cpu->engine->crossings, 0, sizeof(cpu->engine->crossings));
     cpu->engine->chain_from = NULL;
 }
 
@@ -102,10 +105,11 @@ const struct op *engine_land(struct cpu *cpu, const struct op *op)
     if (op->insns_left == 1 || op == engine->landing)
         return op;
     engine->landing[0] = *op;
-    /* costs before the last instruction of a block are 1 each, so op[1] is the next instruction whatever op is */
-    engine->landing[1] = (struct op){
-        .run = land, .at_length = (uint16_t)(op_end(op) << 4), .left = op[1].left, .insns_left = op[1].insns_left
-    };
+    /* costs before the last instruction of a block are 1 each */
+    engine->landing[1] = (struct op){ .run = land,
+                                      .at_length = (uint16_t)(op_end(op) << 4),
+                                      .left = (uint8_t)(op->left - 1),
+                                      .insns_left = (uint8_t)(op->insns_left - 1) };
     return engine->landing;
 }
 
@@ -152,19 +156,33 @@ static void code_read(struct cpu *cpu, uint64_t physical, uint8_t *to, unsigned 
         to[i] = (uint8_t)bus_mmio_read(&cpu->board->bus, physical + i, 1);
 }
 
+/* The mode of blocks of one instruction that are made outside of the cache. */
+static uint32_t scratch_mode(const struct cpu *cpu)
+{
+    return (cpu->mode & ~(uint32_t)MODE_STEP) | MODE_SINGLE;
+}
+
+/* The address behind the page in which an instruction begins. */
+static uint64_t second_page(const struct cpu *cpu, uint64_t linear)
+{
+    uint64_t second = (linear | (RAM_PAGE_BYTES - 1)) + 1;
+    return cpu->efer & EFER_LMA ? second : (uint32_t)second;
+}
+
 /*
  * One instruction that no cached block can hold: it crosses a page, lies outside of RAM, or near the CS limit. It is
- * fetched and decoded each time, into a block of its own.
+ * fetched and decoded into a block of its own.
  */
 static struct block *scratch_block(struct cpu *cpu, uint64_t linear, uint64_t physical, uint64_t limit_bytes)
 {
+    cpu->engine->paths[ENGINE_SCRATCH]++;
     uint8_t bytes[INSN_BYTES_MAX];
     unsigned in_page = RAM_PAGE_BYTES - (linear & (RAM_PAGE_BYTES - 1));
     unsigned first = in_page < INSN_BYTES_MAX ? in_page : INSN_BYTES_MAX;
     if (first > limit_bytes)
         first = (unsigned)limit_bytes;
     struct block *block = (struct block *)cpu->engine->scratch;
-    uint32_t mode = (cpu->mode & ~(uint32_t)MODE_STEP) | MODE_SINGLE;
+    uint32_t mode = scratch_mode(cpu);
     if (first > 0) {
         code_read(cpu, physical, bytes, first);
         if (lower_block(cpu, block, physical, mode, bytes, first, in_page > INSN_BYTES_MAX && first == INSN_BYTES_MAX))
@@ -174,11 +192,8 @@ static struct block *scratch_block(struct cpu *cpu, uint64_t linear, uint64_t ph
         fault_raise(cpu, VEC_GP, true, 0);
         return NULL;
     }
-    uint64_t second_linear = linear + first;
-    if (!(cpu->efer & EFER_LMA))
-        second_linear = (uint32_t)second_linear;
     uint64_t second;
-    if (!code_translate(cpu, second_linear, &second))
+    if (!code_translate(cpu, second_page(cpu, linear), &second))
         return NULL;
     unsigned more = INSN_BYTES_MAX - first;
     bool limited = more > limit_bytes - first;
@@ -190,6 +205,53 @@ static struct block *scratch_block(struct cpu *cpu, uint64_t linear, uint64_t ph
         return NULL;
     }
     return block;
+}
+
+static struct crossing *crossing_slot(struct cpu *cpu, uint64_t physical)
+{
+    return &cpu->engine->crossings[physical / RAM_PAGE_BYTES % CROSSINGS];
+}
+
+/*
+ * Looks for a crossing instruction among those that were lowered before; `at` are its bytes in the first page. False if
+ * it has to be lowered. Else *block is NULL for a fault of the fetch from the second page: equal bytes in the first
+ * need the second now as they did then.
+ */
+static bool crossing_find(struct cpu *cpu, uint64_t linear, uint64_t physical, const uint8_t *at, struct block **block)
+{
+    struct crossing *crossing = crossing_slot(cpu, physical);
+    unsigned first = RAM_PAGE_BYTES - (physical & (RAM_PAGE_BYTES - 1));
+    if (crossing->physical != physical || crossing->mode != scratch_mode(cpu) || memcmp(crossing->bytes, at, first))
+        return false;
+    const struct ram *ram = &cpu->board->ram;
+    uint64_t second;
+    *block = NULL;
+    if (!code_translate(cpu, second_page(cpu, linear), &second))
+        return true;
+    uint64_t page = ram_page_at(ram, second);
+    if (page == RAM_NO_PAGE || memcmp(crossing->bytes + first, ram_page_bytes(ram, page), INSN_BYTES_MAX - first))
+        return false;
+    *block = (struct block *)crossing->block;
+    return true;
+}
+
+/* Remembers what scratch_block() made of an instruction that needs its second page, if that is RAM. */
+static struct block *crossing_keep(struct cpu *cpu, uint64_t linear, uint64_t physical, const uint8_t *at)
+{
+    struct crossing *crossing = crossing_slot(cpu, physical);
+    struct block *made = (struct block *)cpu->engine->scratch;
+    unsigned first = RAM_PAGE_BYTES - (physical & (RAM_PAGE_BYTES - 1));
+    const struct ram *ram = &cpu->board->ram;
+    uint64_t second, page;
+    if (first >= INSN_BYTES_MAX || !code_translate(cpu, second_page(cpu, linear), &second) ||
+        (page = ram_page_at(ram, second)) == RAM_NO_PAGE)
+        return made;
+    crossing->physical = physical;
+    crossing->mode = made->mode;
+    memcpy(crossing->bytes, at, first);
+    memcpy(crossing->bytes + first, ram_page_bytes(ram, page), INSN_BYTES_MAX - first);
+    memcpy(crossing->block, made, sizeof(crossing->block));
+    return (struct block *)crossing->block;
 }
 
 /* Bytes from RIP to the CS limit; in 64-bit mode there is none. */
@@ -212,6 +274,7 @@ static struct block *block_at_rip(struct cpu *cpu, uint32_t mode, bool *cached)
     uint64_t limit_bytes = bytes_to_limit(cpu, rip);
     uint64_t physical;
     *cached = false;
+    cpu->engine->paths[ENGINE_LOOKUP]++;
     if (limit_bytes == 0) {
         fault_raise(cpu, VEC_GP, true, 0);
         return NULL;
@@ -228,12 +291,17 @@ static struct block *block_at_rip(struct cpu *cpu, uint32_t mode, bool *cached)
         return scratch_block(cpu, linear, physical, limit_bytes);
     struct block *block = block_find(cpu, physical, mode);
     if (!block) {
-        block = block_reserve(cpu);
         unsigned offset = physical & (RAM_PAGE_BYTES - 1);
-        size_t size =
-            lower_block(cpu, block, physical, mode, ram_page_bytes(ram, page) + offset, RAM_PAGE_BYTES - offset, false);
-        if (!size)
-            return scratch_block(cpu, linear, physical, limit_bytes);
+        const uint8_t *at = ram_page_bytes(ram, page) + offset;
+        if (RAM_PAGE_BYTES - offset < INSN_BYTES_MAX && crossing_find(cpu, linear, physical, at, &block))
+            return block;
+        cpu->engine->paths[ENGINE_LOWERED]++;
+        block = block_reserve(cpu);
+        size_t size = lower_block(cpu, block, physical, mode, at, RAM_PAGE_BYTES - offset, false);
+        if (!size) {
+            block = scratch_block(cpu, linear, physical, limit_bytes);
+            return block ? crossing_keep(cpu, linear, physical, at) : NULL;
+        }
         block_keep(cpu, block, size, page);
     }
     *cached = true;
@@ -257,6 +325,7 @@ static void deliver(struct cpu *cpu)
     if (outcome == ENGINE_BOUNDARY)
         return;
     cpu->engine->outcome = ENGINE_BOUNDARY;
+    cpu->engine->paths[ENGINE_FAULTED]++;
     cpu->board->clock.now_cycles = cpu->cycle;
     exception_deliver(cpu, cpu->fault, outcome == ENGINE_TRAP);
 }
@@ -270,6 +339,7 @@ static void run_single(struct cpu *cpu)
     bool rf = cpu->rflags & FLAG_RF || shadow & SHADOW_MOV_SS; /* MOV SS suppresses a breakpoint behind it likewise */
     bool cached;
     struct block *block = NULL;
+    engine->paths[ENGINE_SINGLE]++;
     if (rf || !(cpu->mode & MODE_STEP) || !debug_match_execute(cpu, code_linear(cpu, cpu->gpr[GPR_RIP])))
         block = block_at_rip(cpu, cpu->mode | MODE_SINGLE, &cached);
     if (block) {
@@ -307,6 +377,7 @@ static void run_blocks(struct cpu *cpu)
     struct block *block = jump->block;
     bool cached = true;
     engine->chain_from = NULL;
+    engine->paths[ENGINE_RUN]++;
     if (jump->rip != rip || jump->generation != generation || jump->mode != cpu->mode)
         block = block_at_rip(cpu, cpu->mode, &cached);
     if (!block) {

@@ -9,7 +9,7 @@
 
 #include "cpu/op.h"
 
-#define JUMP_CACHE_ENTRIES 4096u
+#define JUMP_CACHE_ENTRIES 16384u
 
 struct jump_entry {
     uint64_t rip;
@@ -28,17 +28,49 @@ enum engine_outcome {
     ENGINE_TRAP,     /* cpu->fault is to be delivered; RIP is that of the next instruction; a software interrupt */
 };
 
+/* Slow paths, counted for --profile-ops: how often each was taken. */
+enum engine_path {
+    ENGINE_RUN,
+    ENGINE_LOOKUP,
+    ENGINE_LOWERED,
+    ENGINE_SCRATCH,
+    ENGINE_SINGLE,
+    ENGINE_FAULTED,
+    ENGINE_READ,
+    ENGINE_WRITE,
+    ENGINE_WALK,
+    ENGINE_GENERATION,
+    ENGINE_PATHS
+};
+
+struct profile; /* profile.c */
+
+/*
+ * An instruction that crosses into another page, as it was lowered last. No block of the cache can hold it, since only
+ * the write to one page would drop it; it holds for as long as the bytes at hand are the same.
+ */
+struct crossing {
+    uint64_t physical; /* of the first byte; 0: none */
+    uint32_t mode;
+    uint8_t bytes[15]; /* all that a decoder may look at */
+    _Alignas(16) uint8_t block[256];
+};
+enum { CROSSINGS = 64 };
+
 struct engine {
     struct jump_entry jumps[JUMP_CACHE_ENTRIES];
     enum engine_outcome outcome;
     struct chain *chain_from; /* the chain by which the last block was left, for the loop to fill in; NULL if none */
     struct op landing[2];     /* copy of an op behind which the block ends, and the op that leaves */
-    _Alignas(16) uint8_t scratch[256]; /* the block of an instruction that no cached block can hold */
-    uint64_t next_drop, drops;         /* test build: see SIM_DROP_CACHES */
-    uint64_t step_from, step_to;       /* cpu_single_step(); equal: none */
+    _Alignas(16) uint8_t scratch[256];    /* the block of an instruction that no cached block can hold */
+    struct crossing crossings[CROSSINGS]; /* by the number of the first page */
+    uint64_t next_drop, drops;            /* test build: see SIM_DROP_CACHES */
+    uint64_t step_from, step_to;          /* cpu_single_step(); equal: none */
     bool generic; /* lower to the handlers that serve everything: the fuzzer compares them with the specialised ones */
     struct tlb_set *tlbs;
     struct block_cache *blocks;
+    struct profile *profile; /* NULL: none is taken */
+    uint64_t paths[ENGINE_PATHS];
 };
 
 /* Cycle and RIP of an instruction in the middle of a block, for out-of-line calls that need the exact time. */

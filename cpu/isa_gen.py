@@ -387,6 +387,70 @@ class Row:
         return "|".join(" ".join(f.split()) for f in self.fields)
 
 
+WHENS = {"always": "ALWAYS", "count>1": "COUNT_ABOVE_1", "count>=size": "COUNT_SIZE", "count>size": "COUNT_ABOVE_SIZE",
+         "zero": "ZERO", "size=16": "SIZE_16"}
+RULES = ["kept", "clear", "set", "result", "first", "left", "right", "carry"]
+OF_RULES = {"first", "left", "right", "carry"}
+
+
+class Undefined:
+    """A line of the section about what manuals leave undefined."""
+
+    def __init__(self, line, text):
+        fields = [field.strip() for field in text.split("|")]
+        if len(fields) != 7 or not all(fields):
+            raise Bad("an undefined line has seven columns, none of them empty (this one: %d)" % len(fields))
+        names, self.when, self.what, self.intel, self.amd, whose, seen = fields
+        self.line, self.handlers, self.whose = line, names.split(), set(whose.split())
+        self.seen = set() if seen == "-" else set(seen.split())
+        if self.when not in WHENS:
+            raise Bad("unknown condition '%s'" % self.when)
+        if self.what != "R" and (set(self.what) - set("OSZAPC") or len(set(self.what)) != len(self.what)):
+            raise Bad("bad flags '%s'" % self.what)
+        for rule in (self.intel, self.amd):
+            if rule not in RULES or (rule in OF_RULES and self.what != "O"):
+                raise Bad("no rule '%s' for %s" % (rule, self.what))
+        if not self.whose or self.whose - {"intel", "amd", "old"}:
+            raise Bad("whose manual: intel, amd, old")
+        if self.seen - {"intel", "amd"}:
+            raise Bad("seen: intel, amd, or -")
+
+    def canonical(self):
+        return "|".join(["undefined", " ".join(self.handlers), self.when, self.what, self.intel, self.amd, " ".join(sorted(self.whose))])
+
+    def c(self):
+        what = "true, 0" if self.what == "R" else "false, %s" % flag_mask(self.what)
+        whose = " | ".join("UNDEFINED_BY_" + name.upper() for name in sorted(self.whose))
+        seen = " | ".join("UNDEFINED_BY_" + name.upper() for name in sorted(self.seen)) or "0"
+        return "    { UNDEFINED_%s, %s, RULE_%s, RULE_%s, %s, %s }," % (
+            WHENS[self.when], what, self.intel.upper(), self.amd.upper(), whose, seen)
+
+
+def check_undefined(path, rows, undefined):
+    """The column u: of the rows and the lines about their handlers say the same."""
+    errors = []
+    by_handler = {}
+    for u in undefined:
+        for handler in u.handlers:
+            by_handler.setdefault(handler, []).append(u)
+    users = {}
+    for row in rows:
+        users.setdefault(row.handler, []).append(row)
+        lines = [u for u in by_handler.get(row.handler, []) if "intel" in u.whose and u.what != "R"]
+        always = {letter for u in lines if u.when == "always" for letter in u.what}
+        counted = {letter for u in lines if u.when == "count>1" for letter in u.what}
+        if not always <= row.flags["u"] <= always | counted:
+            errors.append("%s:%d: u:%s, but the lines about '%s' say %s" % (
+                path, row.line, "".join(sorted(row.flags["u"])), row.handler, "".join(sorted(always | counted)) or "nothing"))
+        for u in lines:
+            if not set(u.what) <= row.flags["w"]:
+                errors.append("%s:%d: %s may be undefined (line %d), but the row does not write it" % (path, row.line, u.what, u.line))
+    for handler, lines in by_handler.items():
+        if handler not in users:
+            errors.append("%s:%d: no row has the handler '%s'" % (path, lines[0].line, handler))
+    return errors
+
+
 ALIASES = {"pni": "sse3", "abm": "lzcnt", "bmi": "bmi1", "3dnowprefetch": "prefetchw", "clfsh": "clflush", "lahflm": "lahf",
            "cmpxchg8b": "cx8", "cmpxchg16b": "cx16", "sysenter": "sep", "aesni": "aes", "x87": "fpu", "pclmul": "pclmulqdq"}
 
@@ -399,7 +463,7 @@ def canonical_feature(text):
 
 
 def parse_table(path):
-    rows, features, errors = [], {"-": None}, []
+    rows, features, undefined, errors = [], {"-": None}, [], []
     with open(path, encoding="utf-8") as f:
         for number, line in enumerate(f, 1):
             try:
@@ -413,6 +477,8 @@ def parse_table(path):
                         raise Bad("feature '%s' is there twice" % name)
                     register = ["eax", "ebx", "ecx", "edx"].index(match[4])
                     features[name] = (int(match[2], 16), int(match[3], 16), register, int(match[5]))
+                elif line.startswith("undefined "):
+                    undefined.append(Undefined(number, line[len("undefined "):]))
                 elif line and not line.startswith("#"):
                     line = re.sub(r"\s+#.*", "", line)
                     fields = [field.strip() for field in line.split("|")]
@@ -425,7 +491,8 @@ def parse_table(path):
                 errors.append("%s:%d: %s" % (path, number, e))
     if len(features) > 128:
         errors.append("%s: more than 127 features" % path)
-    return rows, features, errors
+    errors += check_undefined(path, rows, undefined)
+    return rows, features, undefined, errors
 
 
 def fill_slots(rows):
@@ -529,13 +596,27 @@ def row_lines(row):
     ]
 
 
-def write_source(path, rows, features, slots, stubs):
+def undefined_lines(undefined):
+    """One struct undefined for each handler, whether this table has lines about it or not; the handlers refer to them."""
+    result, names = [], list(dict.fromkeys(handler for u in undefined for handler in u.handlers))
+    for name in names:
+        lines = [u for u in undefined if name in u.handlers]
+        differs = any(u.intel != u.amd for u in lines)
+        result += ["static const struct undefined_line undefined_lines_%s[] = {" % name] + [u.c() for u in lines]
+        result += ["};", "const struct undefined undefined_%s = { \"%s\", undefined_lines_%s, %d, %s };" % (
+            name, name, name, len(lines), "true" if differs else "false"), ""]
+    return result
+
+
+def write_source(path, rows, features, undefined, slots, stubs):
     handlers = sorted({row.handler for row in rows} - {"-"})
-    lines = ["/* Generated by isa_gen.py from isa.def. */", '#include "cpu/isa.h"', ""]
+    lines = ["/* Generated by isa_gen.py from isa.def. */", '#include "cpu/isa.h"', '#include "cpu/undefined.h"', ""]
     lines += ["extern const struct handlers handlers_%s;" % name for name in handlers]
     if stubs:
         lines += ["const struct handlers handlers_%s = { 0 };" % name for name in handlers]
-    digest = hashlib.sha256("\n".join(sorted(row.canonical() for row in rows)).encode()).hexdigest()[:32]
+    lines += [""] + undefined_lines(undefined)
+    said = sorted(row.canonical() for row in rows) + [u.canonical() for u in undefined]
+    digest = hashlib.sha256("\n".join(said).encode()).hexdigest()[:32]
     lines += ["", 'const char isa_fingerprint[] = "%s";' % digest, "", "const struct isa_feature_info isa_features[] = {"]
     for name, where in features.items():
         lines.append('    { "%s", 0x%X, %d, %d, %d },' % ((name,) + (where or (0, 0, 0, 0))))
@@ -582,7 +663,7 @@ def main(arguments):
         return 2
     path, out = arguments
     try:
-        rows, features, errors = parse_table(path)
+        rows, features, undefined, errors = parse_table(path)
         slots = fill_slots(rows)
         errors += check_slots(path, rows, slots)
         if errors:
@@ -590,7 +671,7 @@ def main(arguments):
             return 1
         os.makedirs(out, exist_ok=True)
         write_header(os.path.join(out, "isa_tables.h"), rows, features, sum(map(len, slots.values())))
-        write_source(os.path.join(out, "isa_tables.c"), rows, features, slots, stubs)
+        write_source(os.path.join(out, "isa_tables.c"), rows, features, undefined, slots, stubs)
     except OSError as e:
         print("isa_gen.py: %s" % e, file=sys.stderr)
         return 1

@@ -10,6 +10,8 @@
 #include "cpu/handler.h"
 #include "cpu/insn.h"
 #include "cpu/model.h"
+#include "cpu/profile.h"
+#include "cpu/undefined.h"
 
 /* --- ops that stand for no instruction --- */
 
@@ -116,7 +118,7 @@ static uint8_t register_of(const struct operand *operand)
 }
 
 extern const struct handlers handlers_nop, handlers_lea, handlers_cmp, handlers_test, handlers_shl, handlers_shr,
-    handlers_sar, handlers_rol, handlers_ror, handlers_shld, handlers_shrd;
+    handlers_sar, handlers_rol, handlers_ror, handlers_rol_imm, handlers_ror_imm, handlers_shld, handlers_shrd;
 
 static void lower_memory(struct op *op, const struct insn *insn)
 {
@@ -251,10 +253,20 @@ static int shape_of(const struct insn *insn)
     return memory0 ? SHAPE_MR : memory1 ? SHAPE_RM : SHAPE_RR;
 }
 
-static op_fn *handler_of(const struct insn *insn, const struct op *op, bool generic, bool flags_dead)
+/* True if what the row leaves undefined is not as its handlers do it. */
+static bool settles_undefined(const struct cpu *cpu, const struct isa_row *row)
+{
+    const struct undefined *what = row->handlers->undefined;
+    return unlikely(what) && undefined_matters(what, &cpu->undefined);
+}
+
+static op_fn *handler_of(const struct cpu *cpu, const struct insn *insn, const struct op *op, bool flags_dead)
 {
     const struct handlers *handlers = insn->row->handlers;
     unsigned width = op->form & 3;
+    bool generic = cpu->engine->generic;
+    if (settles_undefined(cpu, insn->row))
+        return handlers->chosen[width];
     int shape = generic || op->flags & OP_SEGMENTED ? -1 : shape_of(insn);
     if (handlers->masked && (op->x.mask || op->x.evex & (INSN_EVEX_Z | INSN_EVEX_B)))
         return handlers->masked;
@@ -295,11 +307,20 @@ static uint32_t flags_read_by(const struct insn *insn)
     const struct isa_row *row = insn->row;
     const struct handlers *handlers = row->handlers;
     bool shift = handlers == &handlers_shl || handlers == &handlers_shr || handlers == &handlers_sar ||
-                 handlers == &handlers_rol || handlers == &handlers_ror || handlers == &handlers_shld ||
-                 handlers == &handlers_shrd;
+                 handlers == &handlers_rol || handlers == &handlers_ror || handlers == &handlers_rol_imm ||
+                 handlers == &handlers_ror_imm || handlers == &handlers_shld || handlers == &handlers_shrd;
     unsigned mask = insn->operand_bits == 64 ? 63 : 31;
     bool known = operand_is(insn, insn->operand_count - 1u, OPERAND_IMMEDIATE) && insn->immediate & mask;
     return shift && known ? row->flags_read & ~row->flags_written : row->flags_read;
+}
+
+/* The flags an instruction writes. ROL and ROR of a register by an immediate leave OF alone unless it is 1. */
+static uint32_t flags_written_by(const struct insn *insn)
+{
+    const struct isa_row *row = insn->row;
+    bool rotate = row->handlers == &handlers_rol_imm || row->handlers == &handlers_ror_imm;
+    unsigned mask = insn->operand_bits == 64 ? 63 : 31;
+    return rotate && (insn->immediate & mask) != 1 ? row->flags_written & ~FLAG_OF : row->flags_written;
 }
 
 /* --- blocks --- */
@@ -355,17 +376,21 @@ static void choose_handlers(struct lowering *to)
         }
         const struct isa_row *row = insn->row;
         /* an access to memory may end the block behind the op (engine_land), where anyone may look */
-        bool dead = cannot_leave(insn) && row->flags_written && !(row->flags_written & live);
-        to->block->ops[i].run = handler_of(insn, &to->block->ops[i], to->cpu->engine->generic, dead);
+        uint32_t written = flags_written_by(insn);
+        bool dead = cannot_leave(insn) && written && !(written & live);
+        to->block->ops[i].run = handler_of(to->cpu, insn, &to->block->ops[i], dead);
         uint32_t read = flags_read_by(insn);
-        live = cannot_leave(insn) ? (live & ~row->flags_written) | read : FLAGS_STATUS;
+        if (settles_undefined(to->cpu, row))
+            live = FLAGS_STATUS; /* what is undefined may be what it was */
+        else
+            live = cannot_leave(insn) ? (live & ~written) | read : FLAGS_STATUS;
     }
 }
 
 /* Fuses a compare with the conditional jump that ends the block, if there is a handler for the pair. */
 static void fuse_branch(struct lowering *to)
 {
-    if (to->count < 2 || (to->mode & MODE_CODE_MASK) != MODE_CODE64 || to->raised[to->count - 1])
+    if (to->count < 2 || to->raised[to->count - 1])
         return;
     const struct insn *first = &to->insns[to->count - 2], *jump = &to->insns[to->count - 1];
     struct op *op = &to->block->ops[to->count - 2];
@@ -375,16 +400,67 @@ static void fuse_branch(struct lowering *to)
     int shape = shape_of(first);
     if ((!test && first->row->handlers != &handlers_cmp) || !jcc || jump->opcode >> 4 == 14 || shape < 0)
         return;
+    if (settles_undefined(to->cpu, first->row))
+        return;
+    unsigned width = op->form & 3, condition = jump->opcode & 15;
+    if (op->flags & OP_MEM) {
+        op_fn *handler = fused_memory_handler(test, (enum shape)shape, width, condition);
+        if (handler && !(op->flags & OP_SEGMENTED))
+            op->run = handler;
+        return;
+    }
+    op_fn *handler = fused_handler(test, (enum shape)shape, width, condition);
     unsigned length = first->length + jump->length;
-    op_fn *handler = fused_handler(test, (enum shape)shape, op->form & 3, jump->opcode & 15);
     if (!handler || length > 15)
         return;
     if (shape == SHAPE_RI)
         op->disp = (int32_t)op->imm; /* immediates of CMP and TEST have 32 bits at most */
     op->imm = to->block->ops[to->count - 1].imm;
     op->at_length = (uint16_t)(op_at(op) << 4 | length);
+    op->scale = first->length;
     op->run = handler;
     to->fused = true;
+}
+
+/* Joins neighbours on the stack. */
+static void fuse_stack(struct lowering *to)
+{
+    for (unsigned i = 0; i + 1 < to->count; i++) {
+        struct op *op = &to->block->ops[i];
+        op_fn *handler = fused_stack_handler(op, op + 1);
+        if (!handler)
+            continue;
+        op->run = handler;
+        i++;
+    }
+}
+
+static void fuse(struct lowering *to)
+{
+    if ((to->mode & MODE_CODE_MASK) != MODE_CODE64)
+        return;
+    fuse_branch(to);
+    fuse_stack(to);
+}
+
+/* An instruction that only takes its time needs no op: who leaves the block elsewhere knows its own place. */
+static void drop_nops(struct lowering *to, unsigned ops)
+{
+    struct block *block = to->block;
+    unsigned kept = 0;
+    for (unsigned i = 0; i < ops; i++) {
+        if (i < to->count && !to->raised[i] && to->insns[i].row->handlers == &handlers_nop)
+            continue;
+        if (kept != i) {
+            block->ops[kept] = block->ops[i];
+            if (i < to->count)
+                to->insns[kept] = to->insns[i];
+        }
+        kept++;
+    }
+    if (to->fused) /* the jump that is half of the last op */
+        to->insns[kept] = to->insns[ops];
+    to->count -= ops - kept;
 }
 
 /* Appends the end op where the last instruction is no branch, and the chains. Returns the block's size in bytes. */
@@ -393,15 +469,12 @@ static size_t finish_block(struct lowering *to, unsigned end)
     struct block *block = to->block;
     const struct insn *last = &to->insns[to->count - 1];
     bool raised = to->raised[to->count - 1];
-    unsigned ops = to->count - to->fused;
+    unsigned ops = to->count - to->fused, cycles = 0;
     if (raised || !(last->row->attributes & ISA_BRANCH)) {
         bool leaves = !raised && last->row->attributes & ISA_ENDS;
         block->ops[ops++] =
             (struct op){ .run = leaves ? op_block_leave : op_block_end, .at_length = (uint16_t)(end << 4) };
     }
-    struct chain *chains = (struct chain *)&block->ops[ops];
-    chains[0] = chains[1] = (struct chain){ 0 };
-    unsigned cycles = 0;
     for (unsigned i = to->count; i-- > 0;) {
         const struct isa_row *row = to->insns[i].row;
         cycles += to->raised[i] || !row ? 1 : row->cost;
@@ -413,7 +486,24 @@ static size_t finish_block(struct lowering *to, unsigned end)
     block->cycles = (uint8_t)cycles;
     block->insns = (uint8_t)to->count;
     block->bytes = (uint16_t)end;
+    unsigned count = to->count;
+    drop_nops(to, ops);
+    struct chain *chains = (struct chain *)&block->ops[ops - (count - to->count)];
+    chains[0] = chains[1] = (struct chain){ 0 };
     return (size_t)((uint8_t *)(chains + 2) - (uint8_t *)block);
+}
+
+/* Puts the profile's op at the head of the block. Returns the block's size with it. */
+static size_t count_entries(struct lowering *to, size_t size)
+{
+    struct op entered;
+    struct block *block = to->block;
+    profile_block(to->cpu->engine->profile, to->insns, block->ops, to->count, to->fused, &entered);
+    entered.left = block->cycles;
+    entered.insns_left = block->insns;
+    memmove(&block->ops[1], &block->ops[0], size - offsetof(struct block, ops));
+    block->ops[0] = entered;
+    return size + sizeof(entered);
 }
 
 #define BLOCK_CYCLES_MAX 200u
@@ -449,6 +539,8 @@ size_t lower_block(const struct cpu *cpu, struct block *block, uint64_t physical
             break;
     }
     choose_handlers(&to);
-    fuse_branch(&to);
-    return finish_block(&to, at);
+    if (!cpu->engine->generic)
+        fuse(&to);
+    size_t size = finish_block(&to, at);
+    return cpu->engine->profile && limit > 1 ? count_entries(&to, size) : size;
 }

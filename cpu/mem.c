@@ -77,13 +77,18 @@ static bool place_find(struct cpu *cpu, uint64_t linear, unsigned bytes, unsigne
     return true;
 }
 
+/* Processors look at the alignment before they look at a second part of the access. */
+bool mem_check(struct cpu *cpu, uint64_t first, uint64_t last, unsigned bytes, unsigned access)
+{
+    return check_address(cpu, first, access) && (!bytes || check_alignment(cpu, first, bytes, access)) &&
+           check_address(cpu, last, access);
+}
+
 /* Translates a whole access into one or two places. */
 static bool places_find(struct cpu *cpu, uint64_t linear, unsigned bytes, unsigned access, struct place place[2],
                         unsigned *count)
 {
-    /* Processors look at the alignment before they look at a second part of the access. */
-    if (!check_address(cpu, linear, access) || !check_alignment(cpu, linear, bytes, access) ||
-        !check_address(cpu, linear + bytes - 1, access))
+    if (!mem_check(cpu, linear, linear + bytes - 1, bytes, access))
         return false;
     if (!(cpu->efer & EFER_LMA))
         linear = (uint32_t)linear;
@@ -151,6 +156,7 @@ static bool access_read(struct cpu *cpu, uint64_t linear, unsigned bytes, unsign
     }
     struct place place[2];
     unsigned count;
+    cpu->engine->paths[ENGINE_READ]++;
     if (!places_find(cpu, linear, bytes, access, place, &count))
         return false;
     for (unsigned i = 0, done = 0; i < count; done += place[i].bytes, i++) {
@@ -177,6 +183,7 @@ static bool access_write(struct cpu *cpu, uint64_t linear, unsigned bytes, unsig
     }
     struct place place[2];
     unsigned count;
+    cpu->engine->paths[ENGINE_WRITE]++;
     if (!places_find(cpu, linear, bytes, access, place, &count))
         return false;
     for (unsigned i = 0, done = 0; i < count; done += place[i].bytes, i++) {

@@ -77,6 +77,11 @@ const struct op *mem_store_bytes_slow(struct cpu *cpu, const struct op *op, uint
 bool mem_probe(struct cpu *cpu, uint64_t linear, unsigned bytes, unsigned access);
 bool mem_read(struct cpu *cpu, uint64_t linear, unsigned bytes, unsigned access, void *buffer);
 bool mem_write(struct cpu *cpu, uint64_t linear, unsigned bytes, unsigned access, const void *buffer);
+/*
+ * What is checked before any translation, for an operand that is accessed in parts: that its first and its last byte
+ * are canonical, and between the two its alignment as `bytes` (0: none asked for). False: cpu->fault is filled.
+ */
+bool mem_check(struct cpu *cpu, uint64_t first, uint64_t last, unsigned bytes, unsigned access);
 /* Little-endian integer of 1..8 bytes. */
 bool mem_read_uint(struct cpu *cpu, uint64_t linear, unsigned bytes, unsigned access, uint64_t *value);
 bool mem_write_uint(struct cpu *cpu, uint64_t linear, unsigned bytes, unsigned access, uint64_t value);

@@ -209,6 +209,7 @@ bool mmu_translate(struct cpu *cpu, const struct paging *paging, uint64_t linear
         *out = (struct translation){ linear, 4096, true, true, true, true, false };
         return true;
     }
+    cpu->engine->paths[ENGINE_WALK]++;
     struct walk walk = { .cpu = cpu, .paging = paging, .linear = linear, .access = access };
     if (paging->efer & EFER_LMA)
         return walk_64bit(&walk, paging->root, paging->cr4 & CR4_LA57 ? 5 : 4, out, error);

@@ -134,13 +134,16 @@ enum shape { SHAPE_RR, SHAPE_RI, SHAPE_RM, SHAPE_MR, SHAPE_MI, SHAPES }; /* one-
  * The handlers of a row. `any` or `by_width` must be there and serve every operand kind and mode; the tables are for
  * the hot forms, and any entry may be NULL. Widths are indexed 0..3 for 8, 16, 32, 64 bits.
  */
+struct undefined; /* cpu/undefined.h */
 struct handlers {
     op_fn *any;
     op_fn *by_width[4];
-    op_fn *const (*shaped)[4]; /* [SHAPES][4] */
-    op_fn *const (*dead)[4];   /* [SHAPES][4]: the same for ops whose flags nobody reads */
-    op_fn *plain[3];           /* vector rows by length, for ops without opmask, broadcast and rounding */
-    op_fn *masked;             /* the others */
+    op_fn *const (*shaped)[4];         /* [SHAPES][4] */
+    op_fn *const (*dead)[4];           /* [SHAPES][4]: the same for ops whose flags nobody reads */
+    op_fn *plain[3];                   /* vector rows by length, for ops without opmask, broadcast and rounding */
+    op_fn *masked;                     /* the others */
+    const struct undefined *undefined; /* what the manual leaves undefined; NULL: nothing */
+    op_fn *chosen[4];                  /* by width: the generic form that settles it by cpu->undefined */
 };
 
 #endif

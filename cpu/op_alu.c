@@ -12,7 +12,7 @@ static inline uint64_t add_body(struct cpu *cpu, uint64_t a, uint64_t b, unsigne
         flags_add(cpu, a, b, r, w);
     return r;
 }
-UPDATE_HANDLERS(add);
+UPDATE_HANDLERS(add, );
 
 static inline uint64_t adc_body(struct cpu *cpu, uint64_t a, uint64_t b, unsigned w, bool live)
 {
@@ -21,7 +21,7 @@ static inline uint64_t adc_body(struct cpu *cpu, uint64_t a, uint64_t b, unsigne
         flags_add(cpu, a, b, r, w);
     return r;
 }
-UPDATE_HANDLERS(adc);
+UPDATE_HANDLERS(adc, );
 
 static inline uint64_t sub_body(struct cpu *cpu, uint64_t a, uint64_t b, unsigned w, bool live)
 {
@@ -30,7 +30,7 @@ static inline uint64_t sub_body(struct cpu *cpu, uint64_t a, uint64_t b, unsigne
         flags_sub(cpu, a, b, r, w);
     return r;
 }
-UPDATE_HANDLERS(sub);
+UPDATE_HANDLERS(sub, );
 
 static inline uint64_t sbb_body(struct cpu *cpu, uint64_t a, uint64_t b, unsigned w, bool live)
 {
@@ -39,7 +39,7 @@ static inline uint64_t sbb_body(struct cpu *cpu, uint64_t a, uint64_t b, unsigne
         flags_sub(cpu, a, b, r, w);
     return r;
 }
-UPDATE_HANDLERS(sbb);
+UPDATE_HANDLERS(sbb, );
 
 static inline uint64_t and_body(struct cpu *cpu, uint64_t a, uint64_t b, unsigned w, bool live)
 {
@@ -48,7 +48,7 @@ static inline uint64_t and_body(struct cpu *cpu, uint64_t a, uint64_t b, unsigne
         flags_logic(cpu, r, w);
     return r;
 }
-UPDATE_HANDLERS(and);
+LOGIC_HANDLERS(and);
 
 static inline uint64_t or_body(struct cpu *cpu, uint64_t a, uint64_t b, unsigned w, bool live)
 {
@@ -57,7 +57,7 @@ static inline uint64_t or_body(struct cpu *cpu, uint64_t a, uint64_t b, unsigned
         flags_logic(cpu, r, w);
     return r;
 }
-UPDATE_HANDLERS(or);
+LOGIC_HANDLERS(or);
 
 static inline uint64_t xor_body(struct cpu *cpu, uint64_t a, uint64_t b, unsigned w, bool live)
 {
@@ -66,21 +66,23 @@ static inline uint64_t xor_body(struct cpu *cpu, uint64_t a, uint64_t b, unsigne
         flags_logic(cpu, r, w);
     return r;
 }
-UPDATE_HANDLERS(xor);
+LOGIC_HANDLERS(xor);
 
 static inline void cmp_body(struct cpu *cpu, uint64_t a, uint64_t b, unsigned w, bool live)
 {
     if (live)
         flags_sub(cpu, a, b, a - b, w);
 }
-LOOK_HANDLERS(cmp);
+LOOK_HANDLERS(cmp, );
 
 static inline void test_body(struct cpu *cpu, uint64_t a, uint64_t b, unsigned w, bool live)
 {
     if (live)
         flags_logic(cpu, a & b, w);
 }
-LOOK_HANDLERS(test);
+UNDEFINED(test);
+EACH_WIDTH(LOOK_ANY, test, chosen, SETTLED)
+LOOK_HANDLERS(test, CHOSEN_WIDTH(test));
 
 /* INC and DEC leave CF as it was. */
 static inline uint64_t inc_body(struct cpu *cpu, uint64_t a, unsigned w, bool live)

@@ -392,7 +392,13 @@ static uint64_t cut(const struct parameters *p, struct fp_number number)
                                        .exponent_min = p->format->exponent_min,
                                        .exponent_max = p->format->exponent_max };
     struct fp_context context = { 0 };
-    return pack(p, fp_convert(&context, &fifteen, number));
+    struct fp_number shorter = fp_convert(&context, &fifteen, number);
+    /* What was finite stays finite: the manual has infinities for operands up to 2^-128 or 2^-1024 only. */
+    if (context.flags & FP_OE) {
+        context.rounding = ROUND_TRUNCATE;
+        shorter = fp_convert(&context, &fifteen, number);
+    }
+    return pack(p, shorter);
 }
 static uint64_t reciprocal(const struct fp_context *from, const struct parameters *p, uint64_t y, bool root)
 {

@@ -86,7 +86,7 @@ MOVE_MASKED(u64)
     {                                                                                                                  \
         unsigned bytes = OP_VECTOR(op);                                                                                \
         uint64_t active = simd_signs(&cpu->zmm[op->src], ELEMENT(lane), bytes);                                        \
-        op = simd_store(cpu, op, ELEMENT(lane), bytes, active, &cpu->zmm[op->x.src2]);                                 \
+        op = simd_store_selected(cpu, op, ELEMENT(lane), bytes, active, &cpu->zmm[op->x.src2]);                        \
         if (unlikely(!op))                                                                                             \
             return NULL;                                                                                               \
         NEXT;                                                                                                          \
@@ -240,8 +240,17 @@ HANDLER(vinsertps)
 
 /* --- 128 or 256 bits in and out: VINSERTF128, VEXTRACTI64X4, ... --- */
 
+#define INSERT_FORM(handler, part, vector_bytes)                                                                       \
+    static OP(handler)                                                                                                 \
+    {                                                                                                                  \
+        SOURCE_VECTOR(part)                                                                                            \
+        union vector_register r = cpu->zmm[op->src];                                                                   \
+        memcpy(r.u8 + (op->x.imm8 & ((vector_bytes) / (part) - 1)) * (part), b, (part));                               \
+        vector_write(cpu, op->dst, &r, (vector_bytes));                                                                \
+        NEXT;                                                                                                          \
+    }
 #define INSERT_PART(name, part, lane)                                                                                  \
-    HANDLER(name)                                                                                                      \
+    static OP(name##_masked)                                                                                           \
     {                                                                                                                  \
         unsigned bytes = OP_VECTOR(op);                                                                                \
         SOURCE_VECTOR(part)                                                                                            \
@@ -249,7 +258,11 @@ HANDLER(vinsertps)
         memcpy(r.u8 + (op->x.imm8 & (bytes / (part) - 1)) * (part), b, (part));                                        \
         simd_write_masked(cpu, op, &r, ELEMENT(lane), bytes, simd_active(cpu, op, bytes / ELEMENT(lane)));             \
         NEXT;                                                                                                          \
-    }
+    }                                                                                                                  \
+    INSERT_FORM(name##_256, part, 32)                                                                                  \
+    INSERT_FORM(name##_512, part, 64)                                                                                  \
+    HANDLERS(name) = { .plain = { op_##name##_masked, op_##name##_256, op_##name##_512 },                              \
+                       .masked = op_##name##_masked };
 INSERT_PART(vinsert_16_u32, 16, u32)
 INSERT_PART(vinsert_16_u64, 16, u64)
 INSERT_PART(vinsert_32_u32, 32, u32)
@@ -281,15 +294,24 @@ EXTRACT_PART(vextract_32_u64, 32, u64)
 
 /* --- broadcasts --- */
 
-static inline void repeat(union vector_register *r, const union vector_register *b, unsigned part)
+static inline void repeat(union vector_register *r, const union vector_register *b, unsigned part, unsigned bytes)
 {
-    for (unsigned at = 0; at < 64; at += part)
+    for (unsigned at = 0; at < bytes; at += part)
         memcpy(r->u8 + at, b, part);
 }
 
+#define BROADCAST_FORM(handler, part, vector_bytes)                                                                    \
+    static OP(handler)                                                                                                 \
+    {                                                                                                                  \
+        union vector_register r;                                                                                       \
+        SOURCE_VECTOR(part)                                                                                            \
+        repeat(&r, b, (part), (vector_bytes));                                                                         \
+        vector_write(cpu, op->dst, &r, (vector_bytes));                                                                \
+        NEXT;                                                                                                          \
+    }
 /* `part` bytes of a register or of memory, again and again. With one element, and no lane active, nothing is read. */
 #define BROADCAST(name, part, lane)                                                                                    \
-    HANDLER(name)                                                                                                      \
+    static OP(name##_masked)                                                                                           \
     {                                                                                                                  \
         union vector_register r, b;                                                                                    \
         unsigned bytes = OP_VECTOR(op);                                                                                \
@@ -299,10 +321,14 @@ static inline void repeat(union vector_register *r, const union vector_register 
         op = simd_fetch(cpu, op, ELEMENT(lane), (part), parts, &b);                                                    \
         if (unlikely(!op))                                                                                             \
             return NULL;                                                                                               \
-        repeat(&r, &b, (part));                                                                                        \
+        repeat(&r, &b, (part), 64);                                                                                    \
         simd_write_masked(cpu, op, &r, ELEMENT(lane), bytes, active);                                                  \
         NEXT;                                                                                                          \
-    }
+    }                                                                                                                  \
+    BROADCAST_FORM(name##_128, part, 16)                                                                               \
+    BROADCAST_FORM(name##_256, part, 32)                                                                               \
+    BROADCAST_FORM(name##_512, part, 64)                                                                               \
+    EVEX_HANDLERS(name, name)
 BROADCAST(vbroadcast_1_u8, 1, u8)
 BROADCAST(vbroadcast_2_u16, 2, u16)
 BROADCAST(vbroadcast_4_u32, 4, u32)
@@ -318,7 +344,7 @@ BROADCAST(vbroadcast_32_u64, 32, u64)
     {                                                                                                                  \
         union vector_register r, value = { .u64 = { REG(64, op->x.src2) } };                                           \
         unsigned bytes = OP_VECTOR(op);                                                                                \
-        repeat(&r, &value, ELEMENT(lane));                                                                             \
+        repeat(&r, &value, ELEMENT(lane), 64);                                                                         \
         simd_write_masked(cpu, op, &r, ELEMENT(lane), bytes, simd_active(cpu, op, bytes / ELEMENT(lane)));             \
         NEXT;                                                                                                          \
     }
@@ -343,20 +369,10 @@ HANDLER(vzero)
     NEXT;
 }
 
-/* VMASKMOVDQU: bytes to DS:rDI whose mask byte has its top bit set. */
 HANDLER(vmaskmovdqu)
 {
-    uint64_t active = simd_signs(&cpu->zmm[op->x.src2], 1, 16), offset = REG(OP_ADDRESS(op), RDI * 8), linear;
-    if (!active)
-        NEXT;
-    unsigned first = (unsigned)__builtin_ctzll(active), last = 63 - (unsigned)__builtin_clzll(active);
-    if (!segment_address(cpu, op->seg, (offset + first) & width_mask(OP_ADDRESS(op)), last - first + 1, ACCESS_WRITE,
-                         &linear))
-        FAULT_PENDING;
-    PROBE_WRITE(linear, last - first + 1);
-    for (unsigned i = first; i <= last; i++) {
-        if (active >> i & 1)
-            STORE(8, linear + i - first, cpu->zmm[op->dst].u8[i]);
-    }
+    op = simd_maskmov(cpu, op, &cpu->zmm[op->dst], &cpu->zmm[op->x.src2], 16);
+    if (unlikely(!op))
+        return NULL;
     NEXT;
 }

@@ -42,17 +42,22 @@ static inline uint64_t bit_displacement(uint64_t offset, unsigned w)
         uint64_t from_ = op->flags & OP_IMM ? 0 : bit_displacement(b, w);                                              \
         if (!(op->flags & OP_SEGMENTED)) {                                                                             \
             (at) = LINEAR_FLAT + from_;                                                                                \
+        } else if (OP_ADDRESS(op) == 64) {                                                                             \
+            if (!segment_linear(cpu, op, (w) / 8, (access), &(at)))                                                    \
+                FAULT_PENDING;                                                                                         \
+            (at) += from_;                                                                                             \
         } else {                                                                                                       \
-            struct op moved_ = *op; /* addresses have at most 32 bits here, so the displacement may wrap */            \
+            struct op moved_ = *op; /* addresses have at most 32 bits, so the displacement may wrap */                 \
             moved_.disp = (int32_t)((uint32_t)op->disp + (uint32_t)from_);                                             \
             if (!segment_linear(cpu, &moved_, (w) / 8, (access), &(at)))                                               \
                 FAULT_PENDING;                                                                                         \
         }                                                                                                              \
     } while (0)
 
-#define BT_FORMS(w, name)                                                                                              \
-    static OP(name##_any##w)                                                                                           \
+#define BT_ANY(w, name, form, SETTLE)                                                                                  \
+    static OP(name##_##form##w)                                                                                        \
     {                                                                                                                  \
+        FLAGS_BEFORE;                                                                                                  \
         if (op->flags & OP_MEM) {                                                                                      \
             uint64_t a;                                                                                                \
             BIT_LINEAR(w, at, b, ACCESS_READ);                                                                         \
@@ -61,8 +66,10 @@ static inline uint64_t bit_displacement(uint64_t offset, unsigned w)
         } else {                                                                                                       \
             bt_body(cpu, REG(w, op->dst), op->flags &OP_IMM ? op->imm : REG(w, op->src), w);                           \
         }                                                                                                              \
+        (void)SETTLE(name, w, 1, false, 0);                                                                            \
         NEXT;                                                                                                          \
-    }                                                                                                                  \
+    }
+#define BT_SHAPED(w, name)                                                                                             \
     static OP(name##_rr##w)                                                                                            \
     {                                                                                                                  \
         bt_body(cpu, REG(w, op->dst), REG(w, op->src), w);                                                             \
@@ -73,16 +80,20 @@ static inline uint64_t bit_displacement(uint64_t offset, unsigned w)
         bt_body(cpu, REG(w, op->dst), op->imm, w);                                                                     \
         NEXT;                                                                                                          \
     }
-EACH_WIDE(BT_FORMS, bt)
+UNDEFINED(bt);
+EACH_WIDE(BT_ANY, bt, any, AS_IS)
+EACH_WIDE(BT_ANY, bt, chosen, SETTLED)
+EACH_WIDE(BT_SHAPED, bt)
 static op_fn *const bt_shaped[SHAPES][4] = {
     [SHAPE_RR] = ROW_WIDE(bt, rr, ),
     [SHAPE_RI] = ROW_WIDE(bt, ri, ),
 };
-HANDLERS(bt) = { .by_width = BY_WIDE(bt), .shaped = bt_shaped };
+HANDLERS(bt) = { .by_width = BY_WIDE(bt), .shaped = bt_shaped, CHOSEN_WIDE(bt) };
 
-#define BIT_UPDATE_FORMS(w, name)                                                                                      \
-    static OP(name##_any##w)                                                                                           \
+#define BIT_UPDATE_ANY(w, name, form, SETTLE)                                                                          \
+    static OP(name##_##form##w)                                                                                        \
     {                                                                                                                  \
+        FLAGS_BEFORE;                                                                                                  \
         if (op->flags & OP_MEM) {                                                                                      \
             uint64_t a;                                                                                                \
             BIT_LINEAR(w, at, b, ACCESS_READ | ACCESS_WRITE);                                                          \
@@ -93,14 +104,17 @@ HANDLERS(bt) = { .by_width = BY_WIDE(bt), .shaped = bt_shaped };
             uint64_t b = op->flags & OP_IMM ? op->imm : REG(w, op->src);                                               \
             SET_REG(w, op->dst, name##_body(cpu, REG(w, op->dst), b, w));                                              \
         }                                                                                                              \
+        (void)SETTLE(name, w, 1, false, 0);                                                                            \
         NEXT;                                                                                                          \
     }
-EACH_WIDE(BIT_UPDATE_FORMS, bts)
-HANDLERS(bts) = { .by_width = BY_WIDE(bts) };
-EACH_WIDE(BIT_UPDATE_FORMS, btr)
-HANDLERS(btr) = { .by_width = BY_WIDE(btr) };
-EACH_WIDE(BIT_UPDATE_FORMS, btc)
-HANDLERS(btc) = { .by_width = BY_WIDE(btc) };
+#define BIT_UPDATE_HANDLERS(name)                                                                                      \
+    UNDEFINED(name);                                                                                                   \
+    EACH_WIDE(BIT_UPDATE_ANY, name, any, AS_IS)                                                                        \
+    EACH_WIDE(BIT_UPDATE_ANY, name, chosen, SETTLED)                                                                   \
+    HANDLERS(name) = { .by_width = BY_WIDE(name), CHOSEN_WIDE(name) }
+BIT_UPDATE_HANDLERS(bts);
+BIT_UPDATE_HANDLERS(btr);
+BIT_UPDATE_HANDLERS(btc);
 
 /* --- scans and counts ----------------------------------------------------------------------------------------------
  */
@@ -114,21 +128,26 @@ static inline void flags_set_scan(struct cpu *cpu, uint64_t source, unsigned ind
     cpu->flag_result = source ? index | 0x100 : 0; /* bit 8 keeps an index of 0 from looking like ZF */
     cpu->flag_carries = 0;
 }
-#define SCAN_ANY(w, name, index_of)                                                                                    \
-    static OP(name##_any##w)                                                                                           \
+#define SCAN_ANY(w, name, form, SETTLE, index_of)                                                                      \
+    static OP(name##_##form##w)                                                                                        \
     {                                                                                                                  \
+        FLAGS_BEFORE;                                                                                                  \
         uint64_t source;                                                                                               \
         READ_SOURCE(w, source);                                                                                        \
         unsigned index = source ? (unsigned)(index_of) : 0;                                                            \
         flags_set_scan(cpu, source, index);                                                                            \
-        if (source)                                                                                                    \
-            SET_REG(w, op->dst, index);                                                                                \
+        uint64_t old = REG(w, op->dst), r = SETTLE(name, w, 1, !source, source ? index : old);                         \
+        if (source || r != old)                                                                                        \
+            SET_REG(w, op->dst, r);                                                                                    \
         NEXT;                                                                                                          \
     }
-EACH_WIDE(SCAN_ANY, bsf, __builtin_ctzll(source))
-HANDLERS(bsf) = { .by_width = BY_WIDE(bsf) };
-EACH_WIDE(SCAN_ANY, bsr, 63 - __builtin_clzll(source))
-HANDLERS(bsr) = { .by_width = BY_WIDE(bsr) };
+#define SCAN_HANDLERS(name, index_of)                                                                                  \
+    UNDEFINED(name);                                                                                                   \
+    EACH_WIDE(SCAN_ANY, name, any, AS_IS, index_of)                                                                    \
+    EACH_WIDE(SCAN_ANY, name, chosen, SETTLED, index_of)                                                               \
+    HANDLERS(name) = { .by_width = BY_WIDE(name), CHOSEN_WIDE(name) }
+SCAN_HANDLERS(bsf, __builtin_ctzll(source));
+SCAN_HANDLERS(bsr, 63 - __builtin_clzll(source));
 
 /* POPCNT clears every flag but ZF. */
 #define POPCNT_ANY(w, name)                                                                                            \

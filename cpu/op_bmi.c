@@ -23,34 +23,50 @@
     } while (0)
 
 /* dst = body(second operand, third operand), which of them is in ModRM.rm tells the form: G, B, E or G, E, B. */
-#define VEX_GBE(w, name)                                                                                               \
-    static OP(name##_any##w)                                                                                           \
+#define VEX_GBE(w, name, form, SETTLE)                                                                                 \
+    static OP(name##_##form##w)                                                                                        \
     {                                                                                                                  \
+        FLAGS_BEFORE;                                                                                                  \
         uint64_t b;                                                                                                    \
         READ_RM(w, b, x.src2);                                                                                         \
         SET_REG(w, op->dst, name##_body(cpu, REG(w, op->src), b, w));                                                  \
+        (void)SETTLE(name, w, 1, false, 0);                                                                            \
         NEXT;                                                                                                          \
     }
-#define VEX_GEB(w, name)                                                                                               \
-    static OP(name##_any##w)                                                                                           \
+#define VEX_GEB(w, name, form, SETTLE)                                                                                 \
+    static OP(name##_##form##w)                                                                                        \
     {                                                                                                                  \
+        FLAGS_BEFORE;                                                                                                  \
         uint64_t a;                                                                                                    \
         READ_RM(w, a, src);                                                                                            \
         SET_REG(w, op->dst, name##_body(cpu, a, REG(w, op->x.src2), w));                                               \
+        (void)SETTLE(name, w, 1, false, 0);                                                                            \
         NEXT;                                                                                                          \
     }
 /* dst = body(source) */
-#define VEX_BE(w, name)                                                                                                \
-    static OP(name##_any##w)                                                                                           \
+#define VEX_BE(w, name, form, SETTLE)                                                                                  \
+    static OP(name##_##form##w)                                                                                        \
     {                                                                                                                  \
+        FLAGS_BEFORE;                                                                                                  \
         uint64_t a;                                                                                                    \
         READ_RM(w, a, src);                                                                                            \
         SET_REG(w, op->dst, name##_body(cpu, a, w));                                                                   \
+        (void)SETTLE(name, w, 1, false, 0);                                                                            \
         NEXT;                                                                                                          \
     }
 #define VEX_HANDLERS(FORM, name)                                                                                       \
-    EACH_VEX(FORM, name)                                                                                               \
+    EACH_VEX(FORM, name, any, AS_IS)                                                                                   \
     HANDLERS(name) = { .by_width = BY_VEX(name) }
+/* Those that set flags, some of which are undefined. */
+#define VEX_FLAG_HANDLERS(FORM, name)                                                                                  \
+    UNDEFINED(name);                                                                                                   \
+    EACH_VEX(FORM, name, any, AS_IS)                                                                                   \
+    EACH_VEX(FORM, name, chosen, SETTLED)                                                                              \
+    HANDLERS(name) = {                                                                                                 \
+        .by_width = BY_VEX(name),                                                                                      \
+        .undefined = &undefined_##name,                                                                                \
+        .chosen = { NULL, NULL, op_##name##_chosen32, op_##name##_chosen64 },                                          \
+    }
 
 /* --- BMI1 ------------------------------------------------------------------------------------------------------- */
 
@@ -66,7 +82,7 @@ static inline uint64_t andn_body(struct cpu *cpu, uint64_t a, uint64_t b, unsign
 {
     return flags_set_bmi(cpu, ~a & b & width_mask(w), false, w);
 }
-VEX_HANDLERS(VEX_GBE, andn);
+VEX_FLAG_HANDLERS(VEX_GBE, andn);
 
 /* Control: start in bits 7:0, length in 15:8. */
 static inline uint64_t bextr_body(struct cpu *cpu, uint64_t a, uint64_t control, unsigned w)
@@ -78,25 +94,25 @@ static inline uint64_t bextr_body(struct cpu *cpu, uint64_t a, uint64_t control,
     flags_set_status(cpu, r ? 0 : FLAG_ZF);
     return r;
 }
-VEX_HANDLERS(VEX_GEB, bextr);
+VEX_FLAG_HANDLERS(VEX_GEB, bextr);
 
 static inline uint64_t blsi_body(struct cpu *cpu, uint64_t a, unsigned w)
 {
     return flags_set_bmi(cpu, a & (0 - a), a != 0, w);
 }
-VEX_HANDLERS(VEX_BE, blsi);
+VEX_FLAG_HANDLERS(VEX_BE, blsi);
 
 static inline uint64_t blsmsk_body(struct cpu *cpu, uint64_t a, unsigned w)
 {
     return flags_set_bmi(cpu, (a ^ (a - 1)) & width_mask(w), a == 0, w);
 }
-VEX_HANDLERS(VEX_BE, blsmsk);
+VEX_FLAG_HANDLERS(VEX_BE, blsmsk);
 
 static inline uint64_t blsr_body(struct cpu *cpu, uint64_t a, unsigned w)
 {
     return flags_set_bmi(cpu, a & (a - 1) & width_mask(w), a == 0, w);
 }
-VEX_HANDLERS(VEX_BE, blsr);
+VEX_FLAG_HANDLERS(VEX_BE, blsr);
 
 /* --- BMI2 ------------------------------------------------------------------------------------------------------- */
 
@@ -105,7 +121,7 @@ static inline uint64_t bzhi_body(struct cpu *cpu, uint64_t a, uint64_t b, unsign
     unsigned index = b & 0xFF;
     return flags_set_bmi(cpu, index < w ? a & ((1ull << index) - 1) : a, index >= w, w);
 }
-VEX_HANDLERS(VEX_GEB, bzhi);
+VEX_FLAG_HANDLERS(VEX_GEB, bzhi);
 
 /* The low bits of a go to where the mask has ones. */
 static inline uint64_t pdep_body(struct cpu *cpu, uint64_t a, uint64_t mask, unsigned w)
@@ -197,22 +213,28 @@ HANDLERS(adox) = { .by_width = BY_VEX(adox) };
 /* --- LZCNT, TZCNT ----------------------------------------------------------------------------------------------- */
 
 /* The count, w for a source of zero. CF: the source is zero; ZF: the count is. */
-#define COUNT_ANY(w, name, count_of)                                                                                   \
-    static OP(name##_any##w)                                                                                           \
+#define COUNT_ANY(w, name, form, SETTLE, count_of)                                                                     \
+    static OP(name##_##form##w)                                                                                        \
     {                                                                                                                  \
+        FLAGS_BEFORE;                                                                                                  \
         uint64_t source;                                                                                               \
         READ_SOURCE(w, source);                                                                                        \
         unsigned count = source ? (unsigned)(count_of) : (w);                                                          \
         flags_set_bmi(cpu, count, !source, w);                                                                         \
         SET_REG(w, op->dst, count);                                                                                    \
+        (void)SETTLE(name, w, 1, false, count);                                                                        \
         NEXT;                                                                                                          \
     }
-#define LEADING_ZEROS(w)   (__builtin_clzll(source) - (64 - (w)))
-#define LZCNT_ANY(w, name) COUNT_ANY(w, name, LEADING_ZEROS(w))
-EACH_WIDE(LZCNT_ANY, lzcnt)
-HANDLERS(lzcnt) = { .by_width = BY_WIDE(lzcnt) };
-EACH_WIDE(COUNT_ANY, tzcnt, __builtin_ctzll(source))
-HANDLERS(tzcnt) = { .by_width = BY_WIDE(tzcnt) };
+#define LEADING_ZEROS(w)                 (__builtin_clzll(source) - (64 - (w)))
+#define LZCNT_ANY(w, name, form, SETTLE) COUNT_ANY(w, name, form, SETTLE, LEADING_ZEROS(w))
+#define TZCNT_ANY(w, name, form, SETTLE) COUNT_ANY(w, name, form, SETTLE, __builtin_ctzll(source))
+#define COUNT_HANDLERS(FORM, name)                                                                                     \
+    UNDEFINED(name);                                                                                                   \
+    EACH_WIDE(FORM, name, any, AS_IS)                                                                                  \
+    EACH_WIDE(FORM, name, chosen, SETTLED)                                                                             \
+    HANDLERS(name) = { .by_width = BY_WIDE(name), CHOSEN_WIDE(name) }
+COUNT_HANDLERS(LZCNT_ANY, lzcnt);
+COUNT_HANDLERS(TZCNT_ANY, tzcnt);
 
 /* --- MOVBE ------------------------------------------------------------------------------------------------------ */
 

@@ -92,7 +92,23 @@ BODY bool simd_cvtph2ps(FP_ARGUMENTS)
     }
     return simd_fp_end(cpu, &context);
 }
-FP_EVEX_FROM(vcvtph2ps, cvtph2ps, u32, u16, true)
+HANDLER(vcvtph2ps)
+{
+    union vector_register r, b;
+    unsigned bytes = OP_VECTOR(op);
+    uint64_t active = simd_active(cpu, op, bytes / 4);
+    op = simd_fetch_unaligned(cpu, op, 2, bytes / 2, active, &b);
+    if (unlikely(!op))
+        return NULL;
+    simd_put_fours(&b, 2, bytes / 2, active);
+    struct simd_rounding rounding = simd_rounding_begin(cpu, op, true);
+    bool done = simd_cvtph2ps(cpu, &r, &b, &b, bytes, op->x.imm8);
+    simd_rounding_end(cpu, rounding);
+    if (!done)
+        FAULT_PENDING;
+    simd_write_masked(cpu, op, &r, 4, bytes, active);
+    NEXT;
+}
 
 /* imm8[2]: the rounding mode of MXCSR, else imm8[1:0]. */
 BODY bool simd_cvtps2ph(FP_ARGUMENTS)
@@ -123,7 +139,7 @@ HANDLER(vcvtps2ph)
     if (!done)
         FAULT_PENDING;
     if (op->flags & OP_MEM) { /* processors keep the flags if the store faults */
-        op = simd_store(cpu, op, 2, bytes / 2, active, &r);
+        op = simd_store_unaligned(cpu, op, 2, bytes / 2, active, &r);
         if (unlikely(!op))
             return NULL;
     } else {

@@ -1,12 +1,17 @@
 /*
- * Fused pairs: CMP or TEST of registers and immediates with the conditional jump behind it, in 64-bit mode.
+ * Fused pairs of 64-bit mode: CMP or TEST with the conditional jump behind it, and neighbours on the stack.
  *
- * One op for two instructions saves a dispatch, and the condition comes from the operands instead of from the flags.
- * The flags are left as the pair leaves them. The op is the last of its block: imm is the target of the jump from the
- * block's start, and an immediate operand stands in disp.
+ * One dispatch for two instructions, and the condition comes from the operands instead of from the flags. The flags are
+ * left as the pair leaves them. With registers and immediates one op stands for both: it is the last of its block, imm
+ * is the target of the jump from the block's start, and an immediate operand stands in disp. Pairs that access memory
+ * stay in place (fused.h).
  */
 #include "cpu/fused.h"
 #include "cpu/alu.h"
+
+extern const struct handlers handlers_cmp, handlers_test, handlers_push, handlers_pop, handlers_ret;
+#define handlers_CMP  handlers_cmp
+#define handlers_TEST handlers_test
 
 /* The conditions after CMP, from a and b as w-bit numbers without and with sign; after TEST, from r = a & b. */
 #define CMP_b(a, b, w)   ((a) < (b))
@@ -32,6 +37,24 @@
 #define CMP_FLAGS(a, b, w)  flags_sub(cpu, (a), (b), (a) - (b), (w))
 #define TEST_FLAGS(a, b, w) flags_logic(cpu, (a) & (b), (w))
 
+/*
+ * A taken jump without a chain; RIP is its target, which must be canonical. If it is not, the fault is the jump's: the
+ * compare in front of it has happened.
+ */
+static const struct op *jump_unchained(struct cpu *cpu, const struct op *op)
+{
+    uint64_t target = cpu->gpr[GPR_RIP];
+    if (sign_extend(target, cpu->cr4 & CR4_LA57 ? 57 : 48) == target)
+        return NULL;
+    struct op jump = *op;
+    unsigned length = (op->at_length & 15u) - op->scale;
+    jump.at_length = (uint16_t)((op_at(op) + op->scale) << 4 | length);
+    jump.left--;
+    jump.insns_left--;
+    cpu->gpr[GPR_RIP] -= op->imm;
+    return engine_fault(cpu, &jump, fault_make(VEC_GP, true, 0));
+}
+
 #define RR_SOURCE(w) REG((w), op->src)
 #define RI_SOURCE(w) ((uint64_t)(int64_t)op->disp & width_mask(w))
 
@@ -42,11 +65,42 @@
         kind##_FLAGS(a, b, w);                                                                                         \
         if (kind##_##cc(a, b, w)) {                                                                                    \
             cpu->gpr[GPR_RIP] += op->imm;                                                                              \
-            BRANCH(1);                                                                                                 \
+            const struct op *target = engine_chain(cpu, op, 1);                                                        \
+            if (unlikely(!target))                                                                                     \
+                return jump_unchained(cpu, op);                                                                        \
+            GO(target);                                                                                                \
         }                                                                                                              \
         cpu->gpr[GPR_RIP] += op_end(op);                                                                               \
         BRANCH(0);                                                                                                     \
     }
+
+#define FUSED_MEMORY(kind, w, shape, cc)                                                                               \
+    static OP(kind##_##shape##w##_##cc)                                                                                \
+    {                                                                                                                  \
+        HIT(read, (w) / 8, host, LINEAR_FLAT, handlers_##kind.by_width[WIDTH_INDEX(w)]);                               \
+        uint64_t memory = host_read(host, w), a = shape##_FIRST(w), b = shape##_SECOND(w);                             \
+        kind##_FLAGS(a, b, w);                                                                                         \
+        bool taken = kind##_##cc(a, b, w);                                                                             \
+        op++;                                                                                                          \
+        if (taken) {                                                                                                   \
+            cpu->gpr[GPR_RIP] += op->imm;                                                                              \
+            const struct op *target = engine_chain(cpu, op, 1);                                                        \
+            if (unlikely(!target)) { /* the jump itself looks closer at where it goes */                               \
+                cpu->gpr[GPR_RIP] -= op->imm;                                                                          \
+                GO(op);                                                                                                \
+            }                                                                                                          \
+            GO(target);                                                                                                \
+        }                                                                                                              \
+        cpu->gpr[GPR_RIP] += op_end(op);                                                                               \
+        BRANCH(0);                                                                                                     \
+    }
+#define WIDTH_INDEX(w) ((w) == 8 ? 0 : (w) == 32 ? 2 : 3)
+#define MR_FIRST(w)    memory
+#define MR_SECOND(w)   REG((w), op->src)
+#define MI_FIRST(w)    memory
+#define MI_SECOND(w)   (op->imm & width_mask(w))
+#define RM_FIRST(w)    REG((w), op->dst)
+#define RM_SECOND(w)   memory
 
 /* clang-format off */
 #define CMP_CONDITIONS(M, w, shape)                                                                                    \
@@ -60,23 +114,86 @@
     CONDITIONS(M, 8, RR) CONDITIONS(M, 32, RR) CONDITIONS(M, 64, RR)                                                   \
     CONDITIONS(M, 8, RI) CONDITIONS(M, 32, RI) CONDITIONS(M, 64, RI)
 
+#define EACH_MEMORY_FORM(M, CONDITIONS)                                                                                \
+    CONDITIONS(M, 8, MR) CONDITIONS(M, 32, MR) CONDITIONS(M, 64, MR)                                                   \
+    CONDITIONS(M, 8, MI) CONDITIONS(M, 32, MI) CONDITIONS(M, 64, MI)
+#define EACH_LOAD_FORM(M, CONDITIONS)                                                                                  \
+    CONDITIONS(M, 8, RM) CONDITIONS(M, 32, RM) CONDITIONS(M, 64, RM)
+
 EACH_FORM(FUSED, CMP_CONDITIONS)
 EACH_FORM(FUSED, TEST_CONDITIONS)
+EACH_MEMORY_FORM(FUSED_MEMORY, CMP_CONDITIONS)
+EACH_LOAD_FORM(FUSED_MEMORY, CMP_CONDITIONS)
+EACH_MEMORY_FORM(FUSED_MEMORY, TEST_CONDITIONS)
 
 /* Condition codes in the order of the low opcode bits (SDM vol. 1, appendix B). */
 enum { cc_o, cc_no, cc_b, cc_nb, cc_z, cc_nz, cc_be, cc_nbe, cc_s, cc_ns, cc_p, cc_np, cc_l, cc_nl, cc_le, cc_nle };
 enum { kind_CMP, kind_TEST };
-enum { shape_RR = SHAPE_RR, shape_RI = SHAPE_RI };
+enum { shape_RR = SHAPE_RR, shape_RI = SHAPE_RI, shape_RM = SHAPE_RM, shape_MR = SHAPE_MR, shape_MI = SHAPE_MI };
 enum { width_8 = 0, width_32 = 2, width_64 = 3 };
 
 #define ENTRY(kind, w, shape, cc) [kind_##kind][shape_##shape][width_##w][cc_##cc] = op_##kind##_##shape##w##_##cc,
-static op_fn *const handlers[2][2][4][16] = {
+static op_fn *const handlers[2][SHAPES][4][16] = {
     EACH_FORM(ENTRY, CMP_CONDITIONS)
     EACH_FORM(ENTRY, TEST_CONDITIONS)
+    EACH_MEMORY_FORM(ENTRY, CMP_CONDITIONS)
+    EACH_LOAD_FORM(ENTRY, CMP_CONDITIONS)
+    EACH_MEMORY_FORM(ENTRY, TEST_CONDITIONS)
 };
 /* clang-format on */
 
 op_fn *fused_handler(bool test, enum shape shape, unsigned width, unsigned condition)
 {
     return shape > SHAPE_RI ? NULL : handlers[test][shape][width][condition];
+}
+
+op_fn *fused_memory_handler(bool test, enum shape shape, unsigned width, unsigned condition)
+{
+    return shape <= SHAPE_RI ? NULL : handlers[test][shape][width][condition];
+}
+
+/* --- the stack ---------------------------------------------------------------------------------------------------- */
+
+static OP(push_push)
+{
+    uint64_t rsp = cpu->gpr[RSP] - 16;
+    HIT(write, 16, host, rsp, handlers_push.any);
+    host_write(host + 8, 64, REG(64, op->dst));
+    host_write(host, 64, REG(64, op[1].dst));
+    cpu->gpr[RSP] = rsp;
+    GO(op + 2);
+}
+static OP(pop_pop)
+{
+    HIT(read, 16, host, cpu->gpr[RSP], handlers_pop.any);
+    uint64_t first = host_read(host, 64), second = host_read(host + 8, 64);
+    cpu->gpr[RSP] += 16;
+    SET_REG(64, op->dst, first);
+    SET_REG(64, op[1].dst, second);
+    GO(op + 2);
+}
+static OP(pop_ret)
+{
+    HIT(read, 16, host, cpu->gpr[RSP], handlers_pop.any);
+    uint64_t value = host_read(host, 64), target = host_read(host + 8, 64);
+    if (unlikely(sign_extend(target, 48) != target))
+        HAND_OVER(handlers_pop.any);
+    cpu->gpr[RSP] += 16;
+    SET_REG(64, op->dst, value);
+    cpu->gpr[GPR_RIP] = target;
+    BRANCH_INDIRECT;
+}
+
+op_fn *fused_stack_handler(const struct op *first, const struct op *second)
+{
+    op_fn *push = handlers_push.shaped[SHAPE_RR][3], *pop = handlers_pop.shaped[SHAPE_RR][3];
+    if (first->dst == RSP * 8)
+        return NULL;
+    if (first->run == pop && second->run == handlers_ret.shaped[SHAPE_RR][3])
+        return op_pop_ret;
+    if (second->dst == RSP * 8)
+        return NULL;
+    return first->run == push && second->run == push ? op_push_push
+           : first->run == pop && second->run == pop ? op_pop_pop
+                                                     : NULL;
 }

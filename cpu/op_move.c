@@ -141,6 +141,13 @@ static OP(bswap16)
     SET_REG(16, op->dst, 0);
     NEXT;
 }
+UNDEFINED(bswap);
+static OP(bswap_chosen)
+{
+    FLAGS_BEFORE;
+    SET_REG(16, op->dst, SETTLED(bswap, 16, 1, false, 0));
+    NEXT;
+}
 static OP(bswap32)
 {
     SET_REG(32, op->dst, __builtin_bswap32((uint32_t)REG(32, op->dst)));
@@ -151,7 +158,11 @@ static OP(bswap64)
     SET_REG(64, op->dst, __builtin_bswap64(REG(64, op->dst)));
     NEXT;
 }
-HANDLERS(bswap) = { .by_width = { NULL, op_bswap16, op_bswap32, op_bswap64 } };
+HANDLERS(bswap) = {
+    .by_width = { NULL, op_bswap16, op_bswap32, op_bswap64 },
+    .undefined = &undefined_bswap,
+    .chosen = { NULL, op_bswap_chosen, op_bswap32, op_bswap64 },
+};
 
 /* CBW, CWDE, CDQE: the accumulator's lower half extended into all of it. */
 #define CBW_ANY(w, name)                                                                                               \

@@ -42,33 +42,41 @@ static inline unsigned __int128 get_double(const struct cpu *cpu, unsigned w)
     return (unsigned __int128)REG(w, high) << w | REG(w, RAX * 8);
 }
 
-#define MUL_ANY(w, name)                                                                                               \
-    static OP(name##_any##w)                                                                                           \
+#define MUL_ANY(w, name, form, SETTLE)                                                                                 \
+    static OP(name##_##form##w)                                                                                        \
     {                                                                                                                  \
+        FLAGS_BEFORE;                                                                                                  \
         uint64_t b;                                                                                                    \
         READ_OPERAND(w, b);                                                                                            \
         unsigned __int128 product = (unsigned __int128)REG(w, RAX * 8) * b;                                            \
         uint64_t low = (uint64_t)product & width_mask(w), high = (uint64_t)(product >> (w));                           \
         set_double(cpu, high, low, w);                                                                                 \
         flags_set_product(cpu, low, high != 0, w);                                                                     \
+        (void)SETTLE(name, w, 1, false, low);                                                                          \
         NEXT;                                                                                                          \
     }
-EACH_WIDTH(MUL_ANY, mul)
-HANDLERS(mul) = { .by_width = BY_WIDTH(mul) };
+UNDEFINED(mul);
+EACH_WIDTH(MUL_ANY, mul, any, AS_IS)
+EACH_WIDTH(MUL_ANY, mul, chosen, SETTLED)
+HANDLERS(mul) = { .by_width = BY_WIDTH(mul), CHOSEN_WIDTH(mul) };
 
-#define IMUL1_ANY(w, name)                                                                                             \
-    static OP(name##_any##w)                                                                                           \
+#define IMUL1_ANY(w, name, form, SETTLE)                                                                               \
+    static OP(name##_##form##w)                                                                                        \
     {                                                                                                                  \
+        FLAGS_BEFORE;                                                                                                  \
         uint64_t b;                                                                                                    \
         READ_OPERAND(w, b);                                                                                            \
         __int128 product = (__int128)(int64_t)sign_extend(REG(w, RAX * 8), w) * (int64_t)sign_extend(b, w);            \
         uint64_t low = (uint64_t)product & width_mask(w), high = (uint64_t)(product >> (w));                           \
         set_double(cpu, high, low, w);                                                                                 \
         flags_set_product(cpu, low, product != (int64_t)sign_extend(low, w), w);                                       \
+        (void)SETTLE(name, w, 1, false, low);                                                                          \
         NEXT;                                                                                                          \
     }
-EACH_WIDTH(IMUL1_ANY, imul1)
-HANDLERS(imul1) = { .by_width = BY_WIDTH(imul1) };
+UNDEFINED(imul1);
+EACH_WIDTH(IMUL1_ANY, imul1, any, AS_IS)
+EACH_WIDTH(IMUL1_ANY, imul1, chosen, SETTLED)
+HANDLERS(imul1) = { .by_width = BY_WIDTH(imul1), CHOSEN_WIDTH(imul1) };
 
 /* --- two and three operands ------------------------------------------------------------------------------------------
  */
@@ -84,12 +92,14 @@ static inline uint64_t imul_body(struct cpu *cpu, uint64_t a, uint64_t b, unsign
     return low;
 }
 /* IMUL r, rm */
-#define IMUL2_ANY(w, name)                                                                                             \
-    static OP(name##_any##w)                                                                                           \
+#define IMUL2_ANY(w, name, form, SETTLE)                                                                               \
+    static OP(name##_##form##w)                                                                                        \
     {                                                                                                                  \
+        FLAGS_BEFORE;                                                                                                  \
         uint64_t b;                                                                                                    \
         READ_SOURCE(w, b);                                                                                             \
         SET_REG(w, op->dst, imul_body(cpu, REG(w, op->dst), b, w, true));                                              \
+        (void)SETTLE(name, w, 1, false, 0);                                                                            \
         NEXT;                                                                                                          \
     }
 #define IMUL2_SHAPED(w, name, live, tag)                                                                               \
@@ -105,7 +115,9 @@ static inline uint64_t imul_body(struct cpu *cpu, uint64_t a, uint64_t b, unsign
         SET_REG(w, op->dst, imul_body(cpu, REG(w, op->dst), b, w, live));                                              \
         NEXT;                                                                                                          \
     }
-EACH_WIDE(IMUL2_ANY, imul2)
+UNDEFINED(imul2);
+EACH_WIDE(IMUL2_ANY, imul2, any, AS_IS)
+EACH_WIDE(IMUL2_ANY, imul2, chosen, SETTLED)
 EACH_WIDE(IMUL2_SHAPED, imul2, true, )
 EACH_WIDE(IMUL2_SHAPED, imul2, false, _dead)
 static op_fn *const imul2_shaped[SHAPES][4] = {
@@ -116,12 +128,13 @@ static op_fn *const imul2_shaped_dead[SHAPES][4] = {
     [SHAPE_RR] = ROW_WIDE(imul2, rr, _dead),
     [SHAPE_RM] = ROW_WIDE(imul2, rm, _dead),
 };
-HANDLERS(imul2) = { .by_width = BY_WIDE(imul2), .shaped = imul2_shaped, .dead = imul2_shaped_dead };
+HANDLERS(imul2) = { .by_width = BY_WIDE(imul2), .shaped = imul2_shaped, .dead = imul2_shaped_dead, CHOSEN_WIDE(imul2) };
 
 /* IMUL r, rm, imm */
-#define IMUL3_ANY(w, name)                                                                                             \
-    static OP(name##_any##w)                                                                                           \
+#define IMUL3_ANY(w, name, form, SETTLE)                                                                               \
+    static OP(name##_##form##w)                                                                                        \
     {                                                                                                                  \
+        FLAGS_BEFORE;                                                                                                  \
         uint64_t a;                                                                                                    \
         if (op->flags & OP_MEM) {                                                                                      \
             LINEAR(from, (w) / 8, ACCESS_READ);                                                                        \
@@ -130,17 +143,21 @@ HANDLERS(imul2) = { .by_width = BY_WIDE(imul2), .shaped = imul2_shaped, .dead = 
             a = REG(w, op->src);                                                                                       \
         }                                                                                                              \
         SET_REG(w, op->dst, imul_body(cpu, a, op->imm, w, true));                                                      \
+        (void)SETTLE(name, w, 1, false, 0);                                                                            \
         NEXT;                                                                                                          \
     }
-EACH_WIDE(IMUL3_ANY, imul3)
-HANDLERS(imul3) = { .by_width = BY_WIDE(imul3) };
+UNDEFINED(imul3);
+EACH_WIDE(IMUL3_ANY, imul3, any, AS_IS)
+EACH_WIDE(IMUL3_ANY, imul3, chosen, SETTLED)
+HANDLERS(imul3) = { .by_width = BY_WIDE(imul3), CHOSEN_WIDE(imul3) };
 
 /* --- division --------------------------------------------------------------------------------------------------------
  */
 
-#define DIV_ANY(w, name)                                                                                               \
-    static OP(name##_any##w)                                                                                           \
+#define DIV_ANY(w, name, form, SETTLE)                                                                                 \
+    static OP(name##_##form##w)                                                                                        \
     {                                                                                                                  \
+        FLAGS_BEFORE;                                                                                                  \
         uint64_t d;                                                                                                    \
         READ_OPERAND(w, d);                                                                                            \
         unsigned __int128 n = get_double(cpu, w);                                                                      \
@@ -150,10 +167,13 @@ HANDLERS(imul3) = { .by_width = BY_WIDE(imul3) };
             set_double(cpu, (uint64_t)(n % d), (uint64_t)(n / d), w);                                                  \
         else                                                                                                           \
             set_double(cpu, (uint64_t)n % d, (uint64_t)n / d, w);                                                      \
+        (void)SETTLE(name, w, 1, false, 0);                                                                            \
         NEXT;                                                                                                          \
     }
-EACH_WIDTH(DIV_ANY, div)
-HANDLERS(div) = { .by_width = BY_WIDTH(div) };
+UNDEFINED(div);
+EACH_WIDTH(DIV_ANY, div, any, AS_IS)
+EACH_WIDTH(DIV_ANY, div, chosen, SETTLED)
+HANDLERS(div) = { .by_width = BY_WIDTH(div), CHOSEN_WIDTH(div) };
 
 /* Divides magnitudes, which cannot overflow, then looks whether the quotient fits. False: #DE. */
 static inline bool idiv_body(struct cpu *cpu, uint64_t divisor, unsigned w)
@@ -180,14 +200,18 @@ static inline bool idiv_body(struct cpu *cpu, uint64_t divisor, unsigned w)
     set_double(cpu, negative ? 0 - remainder : remainder, opposite ? 0 - quotient : quotient, w);
     return true;
 }
-#define IDIV_ANY(w, name)                                                                                              \
-    static OP(name##_any##w)                                                                                           \
+#define IDIV_ANY(w, name, form, SETTLE)                                                                                \
+    static OP(name##_##form##w)                                                                                        \
     {                                                                                                                  \
+        FLAGS_BEFORE;                                                                                                  \
         uint64_t d;                                                                                                    \
         READ_OPERAND(w, d);                                                                                            \
         if (!idiv_body(cpu, d, w))                                                                                     \
             FAULT(VEC_DE);                                                                                             \
+        (void)SETTLE(name, w, 1, false, 0);                                                                            \
         NEXT;                                                                                                          \
     }
-EACH_WIDTH(IDIV_ANY, idiv)
-HANDLERS(idiv) = { .by_width = BY_WIDTH(idiv) };
+UNDEFINED(idiv);
+EACH_WIDTH(IDIV_ANY, idiv, any, AS_IS)
+EACH_WIDTH(IDIV_ANY, idiv, chosen, SETTLED)
+HANDLERS(idiv) = { .by_width = BY_WIDTH(idiv), CHOSEN_WIDTH(idiv) };

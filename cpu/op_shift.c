@@ -3,7 +3,8 @@
  * "RCL/RCR/ROL/ROR").
  *
  * What the manual leaves undefined follows Intel processors: AF is cleared; OF is, for any count, what a shift of the
- * original operand by one would give; counts beyond the operand size shift in and out what a wider register would.
+ * original operand by one would give (but see ROL and ROR of a register by an immediate); counts beyond the operand
+ * size shift in and out what a wider register would.
  */
 #include "cpu/alu.h"
 
@@ -69,6 +70,26 @@ static inline uint64_t ror_body(struct cpu *cpu, uint64_t a, uint64_t b, unsigne
 }
 SHIFT_HANDLERS(ror);
 
+/* A register by an immediate other than 1: OF stays as it was. (Of memory it does not.) */
+static inline uint64_t rol_imm_body(struct cpu *cpu, uint64_t a, uint64_t b, unsigned w, bool live)
+{
+    bool of = flag_of(cpu), one = shift_count(b, w) == 1;
+    uint64_t r = rol_body(cpu, a, b, w, live);
+    if (live && !one)
+        flags_set_co(cpu, flag_cf(cpu), of);
+    return r;
+}
+SHIFT_HANDLERS(rol_imm);
+static inline uint64_t ror_imm_body(struct cpu *cpu, uint64_t a, uint64_t b, unsigned w, bool live)
+{
+    bool of = flag_of(cpu), one = shift_count(b, w) == 1;
+    uint64_t r = ror_body(cpu, a, b, w, live);
+    if (live && !one)
+        flags_set_co(cpu, flag_cf(cpu), of);
+    return r;
+}
+SHIFT_HANDLERS(ror_imm);
+
 /* Rotates through CF are rotates of w + 1 bits: a count that is a multiple of that changes nothing, flags included. */
 static inline uint64_t rcl_body(struct cpu *cpu, uint64_t a, uint64_t b, unsigned w, bool live)
 {
@@ -130,22 +151,28 @@ static inline uint64_t shrd_body(struct cpu *cpu, uint64_t a, uint64_t s, uint64
     return r;
 }
 
-#define DOUBLE_ANY(w, name)                                                                                            \
-    static OP(name##_any##w)                                                                                           \
+#define DOUBLE_ANY(w, name, form, SETTLE)                                                                              \
+    static OP(name##_##form##w)                                                                                        \
     {                                                                                                                  \
+        FLAGS_BEFORE;                                                                                                  \
         uint64_t count = op->flags & OP_IMM ? op->imm : REG(8, op->x.src2), s = REG(w, op->src);                       \
         if (op->flags & OP_MEM) {                                                                                      \
             uint64_t a;                                                                                                \
             LINEAR(at, (w) / 8, ACCESS_READ | ACCESS_WRITE);                                                           \
             LOAD_RMW(w, a, at);                                                                                        \
             uint64_t r = name##_body(cpu, a, s, count, w);                                                             \
+            r = SETTLE(name, w, shift_count(count, w), false, r);                                                      \
             STORE(w, at, r);                                                                                           \
         } else {                                                                                                       \
-            SET_REG(w, op->dst, name##_body(cpu, REG(w, op->dst), s, count, w));                                       \
+            uint64_t r = name##_body(cpu, REG(w, op->dst), s, count, w);                                               \
+            SET_REG(w, op->dst, SETTLE(name, w, shift_count(count, w), false, r));                                     \
         }                                                                                                              \
         NEXT;                                                                                                          \
     }
-EACH_WIDE(DOUBLE_ANY, shld)
-HANDLERS(shld) = { .by_width = BY_WIDE(shld) };
-EACH_WIDE(DOUBLE_ANY, shrd)
-HANDLERS(shrd) = { .by_width = BY_WIDE(shrd) };
+#define DOUBLE_HANDLERS(name)                                                                                          \
+    UNDEFINED(name);                                                                                                   \
+    EACH_WIDE(DOUBLE_ANY, name, any, AS_IS)                                                                            \
+    EACH_WIDE(DOUBLE_ANY, name, chosen, SETTLED)                                                                       \
+    HANDLERS(name) = { .by_width = BY_WIDE(name), CHOSEN_WIDE(name) }
+DOUBLE_HANDLERS(shld);
+DOUBLE_HANDLERS(shrd);

@@ -254,35 +254,31 @@ HANDLER(movmskpd)
 /* --- masked stores to DS:rDI --- */
 
 /*
- * Bytes whose mask byte has its top bit set. Only the span from the first to the last of them is translated: whether
- * more may fault is left to the processor.
+ * Bytes whose mask byte has its top bit set. The manual leaves it to the processor whether bytes that are not selected
+ * can fault (SDM vol. 2B, MASKMOVDQU); Intel's check all of the operand, for alignment too, in parts of 8 bytes from
+ * above.
  */
-#define MASKED_STORE(values, masks, bytes)                                                                             \
-    do {                                                                                                               \
-        unsigned first_ = (bytes), last_ = 0;                                                                          \
-        for (unsigned i = 0; i < (bytes); i++) {                                                                       \
-            if ((masks)->u8[i] >> 7) {                                                                                 \
-                first_ = first_ < i ? first_ : i;                                                                      \
-                last_ = i;                                                                                             \
-            }                                                                                                          \
-        }                                                                                                              \
-        if (first_ <= last_) {                                                                                         \
-            uint64_t linear_, offset_ = REG(OP_ADDRESS(op), RDI * 8);                                                  \
-            if (!segment_address(cpu, op->seg, (offset_ + first_) & width_mask(OP_ADDRESS(op)), last_ - first_ + 1,    \
-                                 ACCESS_WRITE, &linear_))                                                              \
-                FAULT_PENDING;                                                                                         \
-            PROBE(linear_, 1, ACCESS_WRITE); /* the ends: the span as a whole has no alignment to be checked */        \
-            PROBE(linear_ + last_ - first_, 1, ACCESS_WRITE);                                                          \
-            for (unsigned i = first_; i <= last_; i++) {                                                               \
-                if ((masks)->u8[i] >> 7)                                                                               \
-                    STORE(8, linear_ + i - first_, (values)->u8[i]);                                                   \
-            }                                                                                                          \
-        }                                                                                                              \
-    } while (0)
+const struct op *simd_maskmov(struct cpu *cpu, const struct op *op, const union vector_register *values,
+                              const union vector_register *masks, unsigned bytes)
+{
+    uint64_t linear[2], offset = REG(OP_ADDRESS(op), RDI * 8);
+    for (unsigned part = bytes / 8; part-- > 0;) {
+        if (!segment_address(cpu, op->seg, (offset + 8 * part) & width_mask(OP_ADDRESS(op)), 8, ACCESS_WRITE,
+                             &linear[part]))
+            FAULT_PENDING;
+        PROBE(linear[part], 8, ACCESS_WRITE);
+    }
+    for (unsigned i = 0; i < bytes; i++)
+        if (masks->u8[i] >> 7)
+            STORE_BYTES(1, linear[i / 8] + i % 8, &values->u8[i]);
+    return op;
+}
 
 HANDLER(maskmovdqu)
 {
-    MASKED_STORE(&cpu->zmm[op->dst], &cpu->zmm[op->src], 16u);
+    op = simd_maskmov(cpu, op, &cpu->zmm[op->dst], &cpu->zmm[op->src], 16);
+    if (unlikely(!op))
+        return NULL;
     NEXT;
 }
 HANDLER(maskmovq)
@@ -292,7 +288,9 @@ HANDLER(maskmovq)
     value.u64[0] = mmx_read(cpu, op->dst);
     mask.u64[0] = mmx_read(cpu, op->src);
     mmx_enter(cpu);
-    MASKED_STORE(&value, &mask, 8u);
+    op = simd_maskmov(cpu, op, &value, &mask, 8);
+    if (unlikely(!op))
+        return NULL;
     NEXT;
 }
 

@@ -151,7 +151,9 @@ HANDLER(enter)
 {
     unsigned w = OP_WIDTH(op), bytes = w / 8, level = (op->imm >> 16) & 31;
     uint64_t offsets = stack_offsets(cpu), rsp = cpu->gpr[RSP], rbp = cpu->gpr[RBP];
-    uint64_t frame = (rsp - bytes) & offsets, last = rsp - bytes * (1 + level) - (op->imm & 0xFFFF);
+    /* The frame pointer is all of rSP after the push, also where only SP addresses the stack. */
+    uint64_t frame = (rsp & ~offsets) | ((rsp - bytes) & offsets),
+             last = rsp - bytes * (1 + level) - (op->imm & 0xFFFF);
     for (unsigned i = 0; i <= level; i++) {
         STACK_LINEAR(to, rsp - (i + 1) * bytes, bytes, ACCESS_WRITE);
         if (i > 0 && i < level) {

@@ -184,4 +184,11 @@ static inline void mmx_write(struct cpu *cpu, unsigned number, uint64_t value)
 #define SSE_AND_MMX(name)     SSE(name) MMX(name)
 #define SSE_HOT_AND_MMX(name) SSE_HOT(name) MMX(name)
 
+/*
+ * MASKMOVDQU, MASKMOVQ and VMASKMOVDQU: the bytes (8 or 16) of `values` to DS:rDI where the byte of `masks` has its top
+ * bit set. NULL: a fault.
+ */
+const struct op *simd_maskmov(struct cpu *cpu, const struct op *op, const union vector_register *values,
+                              const union vector_register *masks, unsigned bytes);
+
 #endif

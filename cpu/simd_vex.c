@@ -17,10 +17,26 @@ static inline uint64_t lanes_of(unsigned bytes, unsigned element)
     return UINT64_MAX >> (64 - bytes / element);
 }
 
+/*
+ * What comes before any lane is looked at: no active one may lie beyond the canonical addresses, and an operand of 8
+ * bytes or less wants its alignment as a whole (SDM vol. 2A, 2.8; larger ones never do). bytes: 0 for one that is never
+ * checked for alignment.
+ */
+static bool check_span(struct cpu *cpu, const struct op *op, uint64_t linear, unsigned bytes, unsigned element,
+                       uint64_t active, unsigned access)
+{
+    return mem_check(cpu, linear + first_active(active, element), linear + behind_active(active, element) - 1, 0,
+                     operand_access(op, access)) &&
+           (bytes > 8 || !bytes || mem_check(cpu, linear, linear, bytes, operand_access(op, access)));
+}
+
 static const struct op *fetch_broadcast(struct cpu *cpu, const struct op *op, unsigned element,
                                         union vector_register *out)
 {
     LINEAR(linear, element, ACCESS_READ);
+    if (op->x.mask && tlb_slot(cpu, linear)->read != tlb_tag(linear, element) &&
+        !check_span(cpu, op, linear, element, element, 1, ACCESS_READ))
+        FAULT_PENDING;
     LOAD_BYTES(element, out, linear);
     for (unsigned at = element; at < 64; at += element)
         memcpy(out->u8 + at, out, element);
@@ -28,7 +44,7 @@ static const struct op *fetch_broadcast(struct cpu *cpu, const struct op *op, un
 }
 
 static const struct op *fetch_some(struct cpu *cpu, const struct op *op, unsigned element, unsigned bytes,
-                                   uint64_t active, union vector_register *out)
+                                   uint64_t active, bool unaligned, union vector_register *out)
 {
     LINEAR(linear, behind_active(active, element), ACCESS_READ);
     CHECK_ALIGNED(linear, bytes);
@@ -36,6 +52,8 @@ static const struct op *fetch_some(struct cpu *cpu, const struct op *op, unsigne
         LOAD_BYTES(bytes, out, linear);
         return op;
     }
+    if (!check_span(cpu, op, linear, unaligned ? 0 : bytes, element, active, ACCESS_READ))
+        FAULT_PENDING;
     for (uint64_t left = active; left; left &= left - 1)
         PROBE(linear + first_active(left, element), element, operand_access(op, ACCESS_READ | ACCESS_LANE));
     for (uint64_t left = active; left; left &= left - 1) {
@@ -58,34 +76,81 @@ const struct op *simd_fetch(struct cpu *cpu, const struct op *op, unsigned eleme
         return op;
     if (op->x.evex & INSN_EVEX_B)
         return fetch_broadcast(cpu, op, element, out);
-    if (active != lanes_of(bytes, element))
-        return fetch_some(cpu, op, element, bytes, active, out);
+    if (active != lanes_of(bytes, element) || op->x.mask)
+        return fetch_some(cpu, op, element, bytes, active, false, out);
     LINEAR(linear, bytes, ACCESS_READ);
     CHECK_ALIGNED(linear, bytes);
     LOAD_BYTES(bytes, out, linear);
     return op;
 }
 
-const struct op *simd_store(struct cpu *cpu, const struct op *op, unsigned element, unsigned bytes, uint64_t active,
-                            const union vector_register *from)
+const struct op *simd_fetch_unaligned(struct cpu *cpu, const struct op *op, unsigned element, unsigned bytes,
+                                      uint64_t active, union vector_register *out)
 {
+    if (!(op->flags & OP_MEM)) {
+        *out = cpu->zmm[op->x.src2];
+        return op;
+    }
+    memset(out, 0, sizeof *out);
+    active &= lanes_of(bytes, element);
+    return active ? fetch_some(cpu, op, element, bytes, active, true, out) : op;
+}
+
+enum store_kind {
+    STORE_CHECKED,   /* alignment counts */
+    STORE_UNALIGNED, /* it never does */
+    STORE_SELECTED,  /* it never does, and lanes are selected without an opmask */
+};
+/*
+ * Where lanes are selected on both sides of a page's end and the second page faults, CR2 names the last byte of the
+ * last of them, as Intel's processors do it; the manual asks for any address of the access (SDM vol. 3A, 4.7).
+ */
+static const struct op *store_some(struct cpu *cpu, const struct op *op, unsigned element, unsigned bytes,
+                                   uint64_t active, enum store_kind kind, const union vector_register *from)
+{
+    bool selected = bytes > element && (op->x.mask || kind == STORE_SELECTED);
     active &= lanes_of(bytes, element);
     if (!active)
         return op;
     LINEAR(linear, behind_active(active, element), ACCESS_WRITE);
     CHECK_ALIGNED(linear, bytes);
-    if (active == lanes_of(bytes, element)) {
+    bool in_reach = tlb_slot(cpu, linear)->write == tlb_tag(linear, bytes);
+    if (active == lanes_of(bytes, element) && (in_reach || (kind == STORE_CHECKED && !selected))) {
         STORE_BYTES(bytes, linear, from);
         return op;
     }
-    bool in_reach = tlb_slot(cpu, linear)->write == tlb_tag(linear, bytes);
-    for (uint64_t left = in_reach ? 0 : active; left; left &= left - 1)
-        PROBE(linear + first_active(left, element), element, operand_access(op, ACCESS_WRITE | ACCESS_LANE));
+    uint64_t first = linear + first_active(active, element), last = linear + behind_active(active, element) - 1;
+    if (!in_reach && !check_span(cpu, op, linear, kind == STORE_CHECKED ? bytes : 0, element, active, ACCESS_WRITE))
+        FAULT_PENDING;
+    for (uint64_t left = in_reach ? 0 : active; left; left &= left - 1) {
+        if (mem_probe(cpu, linear + first_active(left, element), element,
+                      operand_access(op, ACCESS_WRITE | ACCESS_LANE)))
+            continue;
+        if (selected && cpu->fault.vector == VEC_PF && (cpu->fault.cr2 ^ first) >> 12)
+            cpu->fault.cr2 = last;
+        FAULT_PENDING;
+    }
     for (uint64_t left = active; left; left &= left - 1) {
         unsigned at = first_active(left, element);
         STORE_LANE(element, linear + at, from->u8 + at);
     }
     return op;
+}
+
+const struct op *simd_store(struct cpu *cpu, const struct op *op, unsigned element, unsigned bytes, uint64_t active,
+                            const union vector_register *from)
+{
+    return store_some(cpu, op, element, bytes, active, STORE_CHECKED, from);
+}
+const struct op *simd_store_unaligned(struct cpu *cpu, const struct op *op, unsigned element, unsigned bytes,
+                                      uint64_t active, const union vector_register *from)
+{
+    return store_some(cpu, op, element, bytes, active, STORE_UNALIGNED, from);
+}
+const struct op *simd_store_selected(struct cpu *cpu, const struct op *op, unsigned element, unsigned bytes,
+                                     uint64_t active, const union vector_register *from)
+{
+    return store_some(cpu, op, element, bytes, active, STORE_SELECTED, from);
 }
 
 #define MERGE(lane)                                                                                                    \

@@ -40,6 +40,14 @@ const struct op *simd_fetch(struct cpu *cpu, const struct op *op, unsigned eleme
 /* Writes the active elements of x.src2, or of `from`, to the memory operand. */
 const struct op *simd_store(struct cpu *cpu, const struct op *op, unsigned element, unsigned bytes, uint64_t active,
                             const union vector_register *from);
+/* The same for operands that are never checked for alignment (exception classes 11 and E11: VCVTPH2PS, VCVTPS2PH). */
+const struct op *simd_fetch_unaligned(struct cpu *cpu, const struct op *op, unsigned element, unsigned bytes,
+                                      uint64_t active, union vector_register *out);
+const struct op *simd_store_unaligned(struct cpu *cpu, const struct op *op, unsigned element, unsigned bytes,
+                                      uint64_t active, const union vector_register *from);
+/* Lanes selected by a vector (VMASKMOVPS and its kin); never checked for alignment. */
+const struct op *simd_store_selected(struct cpu *cpu, const struct op *op, unsigned element, unsigned bytes,
+                                     uint64_t active, const union vector_register *from);
 /* The active elements to the first operand; the others stay or become zero, as the op says. */
 void simd_write_masked(struct cpu *cpu, const struct op *op, const union vector_register *r, unsigned element,
                        unsigned bytes, uint64_t active);
@@ -71,13 +79,6 @@ static inline void vector_write(struct cpu *cpu, unsigned number, const union ve
     memcpy(&cpu->zmm[number], r, bytes);
     memset(cpu->zmm[number].u8 + bytes, 0, 64 - bytes);
 }
-
-/* PROBE for a write that the TLB has not shown to be possible. */
-#define PROBE_WRITE(linear, bytes)                                                                                     \
-    do {                                                                                                               \
-        if (unlikely(tlb_slot(cpu, (linear))->write != tlb_tag((linear), (bytes))))                                    \
-            PROBE((linear), (bytes), ACCESS_WRITE);                                                                    \
-    } while (0)
 
 /* A lane in memory. */
 #define LOAD_LANE(bytes, buffer, linear)                                                                               \

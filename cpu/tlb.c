@@ -58,6 +58,7 @@ static void codes_clear(struct tlb_set *set, struct tlb_codes *codes)
 /* A generation ended: the running block may be the one that lost its ground. */
 static void generation_ended(struct cpu *cpu)
 {
+    cpu->engine->paths[ENGINE_GENERATION]++;
     if (cpu->engine->tlbs->codes)
         generation_select(cpu);
     cpu->board->attention = true;
@@ -105,6 +106,7 @@ int tlb_init(struct cpu *cpu)
         return -ENOMEM;
     }
     array_clear(set->never);
+    set->sharing = TLB_SHARING_MAX;
     for (unsigned i = 0; i < TLB_USER_SIDES; i++)
         user_clear(set, &set->users[i]);
     for (unsigned i = 0; i < TLB_KERNEL_SIDES; i++)
@@ -220,6 +222,17 @@ static void kernel_drop_lower(struct tlb_set *set, struct tlb_kernel_side *kerne
     kernel->lower_code = false;
 }
 
+/* Learns from the side that is left whether kernel sides are worth sharing. */
+static void judge_sharing(struct tlb_set *set)
+{
+    if (!set->kernel)
+        return;
+    if (!set->kernel->lower_code)
+        set->sharing += set->sharing < TLB_SHARING_MAX;
+    else if (set->sharing)
+        set->sharing--;
+}
+
 /* The upper half of the selected 4- or 5-level root table, which is watched from now on; NULL if there is none. */
 static const uint64_t *upper_half(struct cpu *cpu, const struct tlb_key *key, uint64_t copy[TLB_UPPER])
 {
@@ -238,7 +251,8 @@ static void sides_select(struct cpu *cpu, const struct tlb_key *key)
 {
     struct tlb_set *set = cpu->engine->tlbs;
     uint64_t copy[TLB_UPPER];
-    const uint64_t *upper = upper_half(cpu, key, copy);
+    judge_sharing(set);
+    const uint64_t *upper = set->sharing ? upper_half(cpu, key, copy) : NULL;
     struct tlb_key kernel_key = *key;
     if (upper)
         kernel_key.root = 0;
@@ -451,7 +465,7 @@ void tlb_install_code(struct cpu *cpu, uint64_t linear, uintptr_t host_page)
         codes->displaced[codes->displaced_count++] = code->linear;
     }
     *code = (struct tlb_code){ tag, host_page };
-    if (codes == &set->kernel->codes && set->kernel->shared && !in_upper_half(linear))
+    if (codes == &set->kernel->codes && !in_upper_half(linear))
         set->kernel->lower_code = true;
 }
 
@@ -585,11 +599,16 @@ static void table_retire(struct cpu *cpu, uint64_t page)
             user_clear(set, &set->users[i]);
             set->users[i].used = false;
         }
-    for (unsigned i = 0; i < TLB_KERNEL_SIDES; i++)
-        if (set->kernels[i].used && set->kernels[i].shared && set->kernels[i].lower_root == physical) {
-            kernel_drop_lower(set, &set->kernels[i]);
-            set->kernels[i].lower_root = UINT64_MAX;
+    for (unsigned i = 0; i < TLB_KERNEL_SIDES; i++) {
+        struct tlb_kernel_side *kernel = &set->kernels[i];
+        if (kernel->used && kernel->shared && kernel->lower_root == physical) {
+            kernel_drop_lower(set, kernel);
+            kernel->lower_root = UINT64_MAX;
+        } else if (kernel->used && !kernel->shared && kernel->key.root == physical) {
+            kernel_clear(set, kernel);
+            kernel->used = false;
         }
+    }
     table_forget(cpu, page);
 }
 

@@ -4,7 +4,8 @@
  *
  * There are two kinds of sides. A user side serves CPL 3 under one root table. A kernel side serves CPL 0 to 2, and
  * implicit supervisor accesses, under every root table with the same upper half: processes share their kernel's
- * mappings, so a switch between them costs the lower half only.
+ * mappings, so a switch between them costs the lower half only. Where the kernel itself runs in the lower half that
+ * would be all it has; then each root table gets a kernel side of its own.
  *
  * Private to tlb.c, mmu.c, mem.c, engine.c and the block cache.
  */
@@ -20,6 +21,7 @@ enum tlb_kind { TLB_SUPERVISOR, TLB_SUPERVISOR_AC, TLB_USER };
 #define TLB_KERNEL_SIDES 4u
 #define TLB_DISPLACED    32u
 #define TLB_LOWER        256u
+#define TLB_SHARING_MAX  8u
 #define TLB_UPPER        256u /* entries of a 4- or 5-level top table that map the upper half */
 
 /* Everything that decides a translation but the tables themselves. */
@@ -64,7 +66,7 @@ struct tlb_kernel_side {
     uint64_t lower_root;
     unsigned lower_count; /* more than TLB_LOWER: any slot */
     uint16_t lower[TLB_LOWER];
-    bool lower_code;
+    bool lower_code;                       /* of any side: there may be code of the lower half */
     struct tlb_entry data[2][TLB_ENTRIES]; /* TLB_SUPERVISOR, TLB_SUPERVISOR_AC */
     struct tlb_codes codes;
 };
@@ -94,6 +96,8 @@ struct tlb_set {
     struct tlb_kernel_side *kernel;
     struct tlb_codes *codes; /* of the one that CPL asks for */
     uint32_t last_generation;
+    unsigned
+        sharing; /* 0..TLB_SHARING_MAX, less for each side with code of the lower half that is left; 0: none share */
     uint64_t selections;
     uint32_t last_cs_limit;
     struct table_use *tables;            /* one per RAM page */

@@ -78,7 +78,15 @@ void board_attach(struct board *board, const struct chip *chip);
 void board_request_stop(struct board *board, enum board_request request, uint32_t code);
 
 /* 64 bits of entropy: f(seed, stream, index), the same on every host. Streams: enum entropy_stream. */
-enum entropy_stream { ENTROPY_RDRAND = 1, ENTROPY_RDSEED = 2, ENTROPY_TSC = 3, ENTROPY_BOOT = 4, ENTROPY_TURNS = 5 };
+enum entropy_stream {
+    ENTROPY_RDRAND = 1,
+    ENTROPY_RDSEED = 2,
+    ENTROPY_TSC = 3,
+    ENTROPY_BOOT = 4,
+    ENTROPY_TURNS = 5,
+    ENTROPY_UNDEFINED_FLAGS = 6,
+    ENTROPY_UNDEFINED_RESULT = 7 /* --undefined random: with a seed of their own */
+};
 uint64_t entropy_draw(uint64_t seed, uint32_t stream, uint64_t index);
 
 /* An assertion that stays on in release builds and says cycle, RIP and seed. */

@@ -39,16 +39,22 @@ void bench_init(struct bench *bench, uint64_t ram_bytes, const char *model)
     bench->epoch = ram_next_epoch(&bench->board->ram);
 }
 
-void bench_reset(struct bench *bench)
+void bench_load(struct bench *bench, const uint8_t *from)
 {
     struct board *board = bench->board;
-    const uint8_t *from = bench->base;
 
     for (unsigned i = 0; i < board->part_count; i++) {
         part_load(&board->parts[i], from);
         from += part_canonical_bytes(&board->parts[i]);
     }
     clock_rebuild(&board->clock);
+}
+
+void bench_reset(struct bench *bench)
+{
+    struct board *board = bench->board;
+
+    bench_load(bench, bench->base);
     board->request = BOARD_RUN;
     board->request_code = 0;
     board->attention = false;
@@ -72,6 +78,24 @@ void bench_save(const struct bench *bench, uint8_t *out)
         part_save(&bench->board->parts[i], out);
         out += part_canonical_bytes(&bench->board->parts[i]);
     }
+}
+
+void bench_move(struct bench *to, const struct bench *from)
+{
+    uint8_t *parts = malloc(from->base_bytes);
+
+    if (!parts)
+        fuzz_finding("no memory");
+    bench_save(from, parts);
+    bench_reset(to);
+    bench_load(to, parts);
+    for (uint64_t page = 0; page < from->board->ram.size_bytes / RAM_PAGE_BYTES; page++)
+        if (bench_dirty(from, page))
+            ram_write(&to->board->ram, page * RAM_PAGE_BYTES, from->board->ram.bytes + page * RAM_PAGE_BYTES,
+                      RAM_PAGE_BYTES);
+    to->printed = from->printed;
+    bench_ready(to);
+    free(parts);
 }
 
 void bench_print_differences(const struct bench *bench, const uint8_t *a, const uint8_t *b)

@@ -33,8 +33,11 @@ static inline bool bench_dirty(const struct bench *bench, uint64_t page)
     return bench->board->ram.written_epoch[page] > bench->epoch;
 }
 
-/* Canonical form of all parts, base_bytes long. */
+/* Canonical form of all parts, base_bytes long, and back. */
 void bench_save(const struct bench *bench, uint8_t *out);
+void bench_load(struct bench *bench, const uint8_t *from);
+/* Brings the guest from one machine to another, which comes from power-up, by nothing but what is state. */
+void bench_move(struct bench *to, const struct bench *from);
 /* Says on stderr which fields differ between two canonical forms. */
 void bench_print_differences(const struct bench *bench, const uint8_t *a, const uint8_t *b);
 

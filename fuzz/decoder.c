@@ -117,6 +117,7 @@ int fuzz_one(const uint8_t *data, size_t size)
     const struct zydis_oracle *oracle = &oracles[(data[0] & 3) < 2 ? data[0] & 3 : 2];
     const struct cpu_model *model = cpu_models()[(data[0] >> 2) % models];
     const uint8_t *at = data + 1, *end = data + (size < STREAM_BYTES_MAX + 1 ? size : STREAM_BYTES_MAX + 1);
+    uint64_t count = 0;
     while (at < end) {
         struct zydis_pair pair;
         unsigned available = end - at < (ptrdiff_t)INSN_BYTES_MAX ? (unsigned)(end - at) : INSN_BYTES_MAX;
@@ -126,10 +127,12 @@ int fuzz_one(const uint8_t *data, size_t size)
             finding(&pair, difference, "oracle");
         check_model(&pair, model);
         if (pair.status == DECODE_OK) {
+            count++;
             check_extent(&pair);
             check_format(&pair);
         }
         at += pair.status == DECODE_OK ? pair.insn.length : 1;
     }
+    fuzz_count("instructions", count);
     return 0;
 }

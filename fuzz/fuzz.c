@@ -11,6 +11,22 @@
 
 #define PAGE_BYTES 4096u
 
+/* Statistics of the process: no input changes what another does. */
+static uint64_t counted;
+static const char *counted_unit = "inputs";
+
+void fuzz_count(const char *unit, uint64_t count)
+{
+    counted += count;
+    counted_unit = unit;
+}
+
+uint64_t fuzz_counted(const char **unit)
+{
+    *unit = counted_unit;
+    return counted;
+}
+
 void fuzz_finding(const char *format, ...)
 {
     va_list arguments;

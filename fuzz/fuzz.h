@@ -17,6 +17,10 @@
  */
 int fuzz_one(const uint8_t *data, size_t size);
 
+/* Adds to the work that TARGET-run prints the rate of; unit: of static storage, the same in each call. */
+void fuzz_count(const char *unit, uint64_t count);
+uint64_t fuzz_counted(const char **unit);
+
 /* A violation of the policy: says it on stderr and aborts. */
 _Noreturn void fuzz_finding(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

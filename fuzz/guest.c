@@ -10,6 +10,8 @@
 
 #include <string.h>
 
+#define INPUT_CODE_MAX 1024u
+
 enum {
     GDT = 0x1000,
     IDT = 0x2000,
@@ -46,12 +48,12 @@ void guest_parse(struct guest *guest, const uint8_t *data, size_t size)
     guest->memory = data[4];
     guest->offset = data[5];
     guest->floating = data[6];
-    guest->cycles = data[7];
+    guest->cycles = 16u + data[7];
     for (unsigned i = 0; i < 8; i++)
         guest->seed |= (uint64_t)data[8 + i] << 8 * i;
     guest->code = data + GUEST_HEADER_BYTES;
     guest->code_bytes =
-        (unsigned)(size - GUEST_HEADER_BYTES < GUEST_CODE_MAX ? size - GUEST_HEADER_BYTES : GUEST_CODE_MAX);
+        (unsigned)(size - GUEST_HEADER_BYTES < INPUT_CODE_MAX ? size - GUEST_HEADER_BYTES : INPUT_CODE_MAX);
 }
 
 static bool is_long(const struct guest *guest)
@@ -119,7 +121,7 @@ static bool has_error_code(unsigned vector)
  * Stubs: plain return; step over a byte and return; the same with an error code. A return address outside of the low
  * megabyte's code is replaced by the code's start.
  */
-static void set_stubs(struct bench *bench)
+static void set_stubs(const struct guest *guest, struct bench *bench)
 {
     static const uint8_t real[] = { 0x55, 0x89, 0xE5, 0xFF, 0x46, 0x02, 0x5D, 0xCF };
     static const uint8_t protected[] = { 0x83, 0xC4, 0x04, 0x81, 0x3C, 0x24, 0x00, 0x20, 0x01, 0x00, 0x72, 0x07,
@@ -128,6 +130,9 @@ static void set_stubs(struct bench *bench)
         0x48, 0x83, 0xC4, 0x08, 0x48, 0x81, 0x3C, 0x24, 0x00, 0x20, 0x01, 0x00, 0x72, 0x08,
         0x48, 0xC7, 0x04, 0x24, 0x00, 0x00, 0x01, 0x00, 0x48, 0xFF, 0x04, 0x24, 0x48, 0xCF
     };
+    /* push eax; mov dword [FEE000B0h], 0; mov al, 20h; out 20h, al; out 0A0h, al; pop eax; iret */
+    static const uint8_t acknowledging[] = { 0x50, 0xC7, 0x05, 0xB0, 0x00, 0xE0, 0xFE, 0x00, 0x00, 0x00,
+                                             0x00, 0xB0, 0x20, 0xE6, 0x20, 0xE6, 0xA0, 0x58, 0xCF };
     struct ram *ram = &bench->board->ram;
 
     ram_write(ram, STUBS, real, sizeof(real));
@@ -135,6 +140,8 @@ static void set_stubs(struct bench *bench)
     ram_write(ram, STUBS + 0x100, protected, sizeof(protected));
     ram_write(ram, STUBS + 0x140, protected + 3, sizeof(protected) - 3);
     ram_write(ram, STUBS + 0x180, "\xCF", 1);
+    if (guest->acknowledges)
+        ram_write(ram, STUBS + 0x180, acknowledging, sizeof(acknowledging));
     ram_write(ram, STUBS + 0x200, wide, sizeof(wide));
     ram_write(ram, STUBS + 0x240, wide + 4, sizeof(wide) - 4);
     ram_write(ram, STUBS + 0x280, "\x48\xCF", 2);
@@ -146,7 +153,7 @@ static void set_idt(const struct guest *guest, struct bench *bench)
     uint32_t vectors[256];
     unsigned per_gate = is_long(guest) ? 2 : 1;
 
-    set_stubs(bench);
+    set_stubs(guest, bench);
     for (unsigned vector = 0; vector < 256; vector++) {
         unsigned stub = STUBS + (is_long(guest) ? 0x200 : 0x100) +
                         (vector >= 32             ? 0x80

@@ -28,7 +28,7 @@ enum guest_mode {
 };
 
 #define GUEST_HEADER_BYTES 16u
-#define GUEST_CODE_MAX     1024u /* bytes */
+#define GUEST_CODE_MAX     4096u /* bytes; of an input's: 1024 */
 
 /* The header of an input; every value is admitted. */
 struct guest {
@@ -41,10 +41,14 @@ struct guest {
                        16 second page of code is absent, 32 data holds code pointers, 64 limits are tight */
     uint8_t offset; /* of the code: 0..127 from its page's start, 128..255 that many before the page's end */
     uint8_t floating; /* 1 FCW and MXCSR at random (unmasked exceptions too), 2 x87 registers and tags at random */
-    uint8_t cycles;   /* to run: 16 + this many */
+    uint64_t cycles;  /* to run, at least 1; in an input a byte: 16 + this many */
     uint64_t seed;    /* of registers, data, and of where a run is interrupted */
     const uint8_t *code;
-    unsigned code_bytes;
+    unsigned code_bytes; /* up to GUEST_CODE_MAX */
+    /* Not in an input of "executor": */
+    bool acknowledges;    /* vectors 32 to 255 are acknowledged at all interrupt controllers (modes without paging) */
+    const uint8_t *typed; /* at the console */
+    unsigned typed_bytes;
 };
 
 /* data: at least GUEST_HEADER_BYTES. */

@@ -116,7 +116,8 @@ def seeds(path, directory):
                 write(directory + "/decoder", "seed-%s-%d-%d" % (family, number, 16 << mode), bytes([mode | 4]) + piece)
         for number, piece in enumerate(chunks(codes, 96)):
             mode = (8, 9, 8, 3, 7, 5, 8, 6, 0, 2, 4, 1)[number % 12]
-            header = bytes([mode, 1, 8 if family in ("vex", "evex") else 0, 0, 0, number * 37 & 0xFF,
+            vectors = family in ("vex", "evex")
+            header = bytes([mode, 3 if vectors else 1, 8 if vectors else 0, 0, 0, number * 37 & 0xFF,
                             number & 3, 120]) + bytes([number * 5 & 0xFF] * 8)
             write(directory + "/executor", "seed-%s-%02d-%s" % (family, number, MODES[mode]), header + piece)
 

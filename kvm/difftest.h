@@ -51,12 +51,15 @@ struct difftest_outcome {
     uint8_t data[DIFFTEST_DATA_BYTES]; /* valid if data_changed */
 };
 
+enum difftest_mask { DIFFTEST_MASK_ANY, DIFFTEST_MASK_ZERO, DIFFTEST_MASK_ONES, DIFFTEST_MASK_RANDOM };
+
 struct difftest_case {
     uint8_t bytes[16]; /* the instruction; an INT3 follows it in memory if step is false */
     uint8_t length;
     bool step; /* RFLAGS.TF is set: ends by #DB behind the instruction (or the REP iteration, or at the branch's target)
                 */
-    uint16_t reserved;
+    uint8_t mask; /* enum difftest_mask: what the generator puts into the opmask register */
+    uint8_t reserved;
     uint32_t flags_undefined;
     const struct isa_row *row;   /* NULL: decodes to nothing, #UD expected */
     struct difftest_state state; /* state.rip: where the instruction lies */
@@ -77,22 +80,31 @@ uint64_t difftest_random(struct difftest_random *random);
 
 struct difftest_reference;
 
+/*
+ * What a row's encodings and states are made from. The choices that matter come up each in its turn: begin a row with
+ * any turns and combinations = 0; as soon as as many encodings were asked for as `combinations` says then, every
+ * combination was tried (those that are no instruction of the row left out).
+ */
 struct difftest_generator {
     struct difftest_random random;
     const uint64_t *features;                   /* what the processor has; NULL: everything */
     const struct difftest_reference *reference; /* whose skipped rows are left out */
+    uint64_t turn, illegal_turn, state_turn, place;
+    uint64_t combinations;
 };
 
 /*
- * Makes up the bytes of an instruction of this row: prefixes, ModRM shape, SIB, displacement and immediate at random.
- * illegal: one property the row does not admit is forced (LOCK, a prefix, a ModRM.mod). False: what came out is not to
- * be run (another row that is skipped, no instruction of 64-bit mode, too long). test->row is the row it decodes to
- * under the generator's features.
+ * Makes up the bytes of an instruction of this row. illegal: one property the row does not admit is forced (LOCK, a
+ * prefix, ModRM.mod, a field of VEX or EVEX, too many bytes). False: what came out is not to be run (another row that
+ * is skipped, no instruction of 64-bit mode). test->row is the row it decodes to under the generator's features.
  */
 bool difftest_make_insn(struct difftest_generator *generator, const struct isa_row *row, bool illegal,
                         struct difftest_case *test);
 /* Makes up a state that suits the instruction, so that memory operands fall where they matter. */
 void difftest_make_state(struct difftest_generator *generator, struct difftest_case *test);
+/* Sets test->flags_undefined: what these manuals (UNDEFINED_BY_ of cpu/undefined.h) leave undefined of this instruction
+ * in this state. */
+void difftest_mask(struct difftest_case *test, unsigned whose);
 void difftest_make_memory(struct difftest_random *random, struct difftest_memory *memory);
 
 /* --- sides --- */
@@ -137,8 +149,8 @@ bool difftest_host_is_intel(void);
 
 /* The interpreter. */
 struct difftest_sim;
-/* features: those the model gets. NULL: no memory. */
-struct difftest_sim *difftest_sim_open(const uint64_t *features);
+/* features: those the model gets; how: enum undefined_how, Intel's or AMD's. NULL: no memory. */
+struct difftest_sim *difftest_sim_open(const uint64_t *features, enum undefined_how how);
 void difftest_sim_close(struct difftest_sim *sim);
 void difftest_sim_run(struct difftest_sim *sim, const struct difftest_memory *memory, const struct difftest_case *test,
                       struct difftest_outcome *outcome);
@@ -149,31 +161,48 @@ enum difftest_verdict { DIFFTEST_EQUAL, DIFFTEST_MASKED, DIFFTEST_EXPLAINED, DIF
 
 /*
  * Compares two outcomes of a test. MASKED: equal but for flags the row leaves undefined. EXPLAINED: equal but for a
- * defined difference, *explanation is its number. DIFFERS: `text` (may be NULL) gets one line per difference.
+ * defined difference, *explanation is its number. sim: for further runs.
  */
-enum difftest_verdict difftest_compare(const struct difftest_case *test, const struct difftest_outcome *reference,
-                                       const struct difftest_outcome *sim, const struct difftest_memory *memory,
-                                       unsigned *explanation, FILE *text);
+enum difftest_verdict difftest_compare(struct difftest_sim *sim, const struct difftest_case *test,
+                                       const struct difftest_outcome *reference, const struct difftest_outcome *outcome,
+                                       const struct difftest_memory *memory, unsigned *explanation);
+/* One line per difference, undefined flags left out. */
+void difftest_differences(const struct difftest_case *test, const struct difftest_outcome *reference,
+                          const struct difftest_outcome *outcome, const struct difftest_memory *memory, FILE *out);
 
-/* The defined differences. */
+/* --- the defined differences (difftest_explain.c) --- */
+
 struct difftest_explanation {
     const char *name;
-    const char *text;
+    const char *text;                       /* what differs, and why it may */
+    bool rare;                              /* even a whole run may not meet it */
     bool intel_only, amd_only, gp_emulated; /* where it is expected to be seen */
 };
-extern const struct difftest_explanation difftest_explanations[];
 extern const unsigned difftest_explanation_count;
+const struct difftest_explanation *difftest_explanation(unsigned number);
+/*
+ * Turns the interpreter's outcome into what entry `number` lets a processor show instead. False: it is not about this
+ * test. test->row is not NULL.
+ */
+bool difftest_explain(struct difftest_sim *sim, const struct difftest_case *test,
+                      const struct difftest_outcome *reference, const struct difftest_memory *memory, unsigned number,
+                      struct difftest_outcome *expected);
 #define DIFFTEST_EXPLANATIONS_MAX 32u
 
 /* --- test vectors (difftest_vector.c) --- */
 
-/* Writes a test and the outcome of the reference in the text form of tests/vectors. */
-void difftest_vector_write(FILE *out, const struct difftest_case *test, const struct difftest_outcome *reference,
-                           const struct difftest_memory *memory, const char *processor);
+#define DIFFTEST_NAME_BYTES 32u
 /*
- * Reads the next one from a stream. 1: there is one; 0: end of file; -EINVAL: *line is where it is malformed.
+ * Writes a test and the outcome of the reference in the text form of tests/vectors. explained: the name of the defined
+ * difference the interpreter shows here; NULL: none.
+ */
+void difftest_vector_write(FILE *out, const struct difftest_case *test, const struct difftest_outcome *reference,
+                           const struct difftest_memory *memory, const char *processor, const char *explained);
+/*
+ * Reads the next one from a stream; explained gets the name, or nothing. 1: there is one; 0: end of file; -EINVAL:
+ * *line is where it is malformed.
  */
 int difftest_vector_read(FILE *in, struct difftest_case *test, struct difftest_outcome *reference,
-                         struct difftest_memory *memory, unsigned *line);
+                         struct difftest_memory *memory, char explained[DIFFTEST_NAME_BYTES], unsigned *line);
 
 #endif

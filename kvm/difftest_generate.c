@@ -1,14 +1,16 @@
 /*
- * The generator of instruction tests: bytes from a row of isa.def, and states that suit them.
- *
- * Everything about an encoding comes from the row's isa_encoding; what was made up is then decoded, so that a row that
- * is more specific gets what belongs to it.
+ * The states of the instruction tests, and memory's contents: random and corner-case operands, control words each in
+ * its turn, addresses where something happens.
  */
-#include "kvm/difftest.h"
+#include "kvm/difftest_choice.h"
+
+#include "cpu/undefined.h"
 
 #include <string.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define below        difftest_below
+#define percent      difftest_percent
 
 uint64_t difftest_random(struct difftest_random *random)
 {
@@ -18,223 +20,14 @@ uint64_t difftest_random(struct difftest_random *random)
     return z ^ z >> 31;
 }
 
-static unsigned below(struct difftest_random *random, unsigned limit)
-{
-    return (unsigned)((difftest_random(random) >> 32) * limit >> 32);
-}
-static bool percent(struct difftest_random *random, unsigned chance)
-{
-    return below(random, 100) < chance;
-}
-
-/* --- bytes --- */
-
-/* One of the bits set in a mask, as its number. */
-static unsigned choose(struct difftest_random *random, unsigned mask)
-{
-    unsigned skip = below(random, (unsigned)__builtin_popcount(mask));
-    while (skip--)
-        mask &= mask - 1;
-    return (unsigned)__builtin_ctz(mask);
-}
-
-struct maker {
-    struct difftest_random *random;
-    const struct isa_row *row;
-    uint8_t bytes[40];
-    unsigned at;
-    int disp_at; /* of a disp32 that is the whole address, relative to RIP or not; -1 */
-    bool rip_relative;
-};
-
-static void put(struct maker *m, uint8_t byte)
-{
-    m->bytes[m->at++] = byte;
-}
-
-static void put_random(struct maker *m, unsigned count)
-{
-    static const uint8_t corners[] = { 0x00, 0xFF, 0x80, 0x7F, 0x01, 0x1F, 0x20, 0x3F, 0x40 };
-    bool corner = percent(m->random, 25);
-    uint64_t value = difftest_random(m->random);
-    for (unsigned i = 0; i < count; i++) {
-        uint8_t byte = (uint8_t)(value >> 8 * (i & 7));
-        put(m, corner ? corners[byte % COUNT(corners)] : byte);
-    }
-}
-
-/* Prefixes that mean nothing here, or little. */
-static void put_idle_prefixes(struct maker *m)
-{
-    static const uint8_t idle[] = { 0x26, 0x2E, 0x36, 0x3E };
-    if (percent(m->random, 6))
-        put(m, idle[below(m->random, 4)]);
-    if (percent(m->random, 10))
-        put(m, 0x65);
-}
-
-/* A disp32 near zero, so that base + disp stays in reach of both signs. */
-static void put_displacement32(struct maker *m)
-{
-    uint32_t value = (uint32_t)difftest_random(m->random);
-    if (percent(m->random, 70))
-        value = (uint32_t)((int32_t)(value & 0xFFFFF) - 0x80000);
-    for (unsigned i = 0; i < 4; i++)
-        put(m, (uint8_t)(value >> 8 * i));
-}
-
-static void put_modrm(struct maker *m, unsigned mods, unsigned regs, unsigned rms)
-{
-    unsigned kind = choose(m->random, mods); /* 0 memory, 1 register */
-    unsigned mod = kind ? 3 : below(m->random, 3);
-    unsigned reg = choose(m->random, regs), rm = choose(m->random, rms);
-    put(m, (uint8_t)(mod << 6 | reg << 3 | rm));
-    if (mod == 3)
-        return;
-    unsigned base = rm;
-    if (rm == 4) {
-        uint8_t sib = (uint8_t)difftest_random(m->random);
-        put(m, sib);
-        base = sib & 7;
-    }
-    if (mod == 1) {
-        put_random(m, 1);
-    } else if (mod == 2) {
-        put_displacement32(m);
-    } else if (base == 5) {
-        m->disp_at = (int)m->at;
-        m->rip_relative = rm == 5;
-        put_displacement32(m);
-    }
-}
-
-static void put_legacy(struct maker *m, bool lock, unsigned wrong_prefix)
-{
-    const struct isa_encoding *e = &m->row->accepts;
-    struct difftest_random *random = m->random;
-    bool free_prefix = (e->prefixes & 15) == 15;
-    unsigned size = choose(random, e->operand_sizes ? e->operand_sizes : 7);
-    unsigned w = choose(random, e->w ? e->w : 3);
-    unsigned prefix = free_prefix ? 0 : choose(random, e->prefixes);
-    bool p66 = prefix == 1 || (size == 0 && w == 0);
-    if (e->w == 3 && e->operand_sizes != 7 && e->operand_sizes)
-        w = size == 2; /* an o16, o32, o64 row: the sizes decide */
-    if (e->operand_sizes == 7 && free_prefix)
-        p66 = percent(random, 25);
-    if (free_prefix && percent(random, m->row->attributes & ISA_REP ? 60 : 8))
-        prefix = 2 + below(random, 2);
-    if (wrong_prefix)
-        prefix = wrong_prefix & 3;
-    put_idle_prefixes(m);
-    if (lock)
-        put(m, 0xF0);
-    if (e->address_sizes && (e->address_sizes == 2 || (e->address_sizes & 2 && percent(random, 15))))
-        put(m, 0x67);
-    if (p66 || prefix == 1)
-        put(m, 0x66);
-    if (prefix == 2)
-        put(m, 0xF3);
-    if (prefix == 3)
-        put(m, 0xF2);
-    uint8_t rex = (uint8_t)(0x40 | w << 3 | below(random, 8));
-    if (w || percent(random, 45))
-        put(m, rex);
-    if (e->map != ISA_MAP_LEGACY)
-        put(m, 0x0F);
-    if (e->map == ISA_MAP_0F38)
-        put(m, 0x38);
-    if (e->map == ISA_MAP_0F3A)
-        put(m, 0x3A);
-}
-
-static void put_vex(struct maker *m, unsigned map)
-{
-    const struct isa_encoding *e = &m->row->accepts;
-    struct difftest_random *random = m->random;
-    unsigned w = choose(random, e->w ? e->w : 3), l = choose(random, e->vector_lengths ? e->vector_lengths & 3 : 3);
-    unsigned pp = choose(random, e->prefixes ? e->prefixes : 1), rxb = below(random, 8);
-    bool uses_vvvv = false;
-    for (unsigned i = 0; i < m->row->operand_count; i++)
-        uses_vvvv |= m->row->operand[i].source == FROM_VVVV;
-    unsigned vvvv = uses_vvvv || percent(random, 2) ? below(random, 16) : 15;
-    put_idle_prefixes(m);
-    if (percent(random, 10))
-        put(m, 0x67);
-    if (map == 1 && !w && (rxb & 3) == 3 && percent(random, 60)) {
-        put(m, 0xC5);
-        put(m, (uint8_t)((rxb & 4) << 5 | vvvv << 3 | l << 2 | pp));
-        return;
-    }
-    put(m, 0xC4);
-    put(m, (uint8_t)(rxb << 5 | map));
-    put(m, (uint8_t)(w << 7 | vvvv << 3 | l << 2 | pp));
-}
-
-static void put_evex(struct maker *m, unsigned map)
-{
-    const struct isa_encoding *e = &m->row->accepts;
-    struct difftest_random *random = m->random;
-    unsigned w = choose(random, e->w ? e->w : 3), l = choose(random, e->vector_lengths ? e->vector_lengths : 7);
-    unsigned pp = choose(random, e->prefixes ? e->prefixes : 1), rxb = below(random, 8), high = below(random, 2);
-    bool uses_vvvv = false;
-    for (unsigned i = 0; i < m->row->operand_count; i++)
-        uses_vvvv |= m->row->operand[i].source == FROM_VVVV;
-    unsigned vvvv = uses_vvvv || percent(random, 2) ? below(random, 32) : 31;
-    unsigned mask = percent(random, 40) ? 0 : below(random, 8), z = mask && percent(random, 50);
-    unsigned b = percent(random, 30);
-    if (b && percent(random, 50))
-        l = below(random, 4); /* with registers: the rounding mode */
-    put_idle_prefixes(m);
-    if (percent(random, 10))
-        put(m, 0x67);
-    put(m, 0x62);
-    put(m, (uint8_t)(rxb << 5 | high << 4 | map));
-    put(m, (uint8_t)(w << 7 | (vvvv & 15) << 3 | 4 | pp));
-    put(m, (uint8_t)(z << 7 | l << 5 | b << 4 | (vvvv >> 4) << 3 | mask));
-}
-
-static void put_insn(struct maker *m, bool illegal)
-{
-    const struct isa_encoding *e = &m->row->accepts;
-    struct difftest_random *random = m->random;
-    unsigned what = illegal ? 1 + below(random, 3) : 0;
-    bool lock = what == 1 || (m->row->attributes & ISA_LOCK && percent(random, 15));
-    switch ((enum isa_map)e->map) {
-    case ISA_MAP_VEX_0F:
-    case ISA_MAP_VEX_0F38:
-    case ISA_MAP_VEX_0F3A:
-        if (illegal)
-            put(m, (uint8_t[]){ 0xF0, 0x66, 0xF3 }[what - 1]);
-        put_vex(m, e->map - ISA_MAP_VEX_0F + 1u);
-        break;
-    case ISA_MAP_EVEX_0F:
-    case ISA_MAP_EVEX_0F38:
-    case ISA_MAP_EVEX_0F3A:
-        put_evex(m, e->map - ISA_MAP_EVEX_0F + 1u);
-        break;
-    case ISA_MAP_EVEX_MAP5:
-    case ISA_MAP_EVEX_MAP6:
-        put_evex(m, e->map - ISA_MAP_EVEX_MAP5 + 5u);
-        break;
-    default:
-        put_legacy(m, lock, what == 2 ? 1 + below(random, 3) : 0);
-        break;
-    }
-    put(m, e->plus_r ? (uint8_t)(e->opcode | below(random, 8)) : e->opcode);
-    if (e->has_modrm)
-        put_modrm(m, what == 3 ? 3 : e->mods ? e->mods : 3, e->regs ? e->regs : 255, e->rms ? e->rms : 255);
-    put_random(m, 12);
-}
-
 /* --- addresses --- */
 
-/* An address where a memory operand of so many bytes is worth being. */
-static uint64_t pick_address(struct difftest_random *random, unsigned bytes)
+uint64_t difftest_pick_address(struct difftest_random *random, unsigned bytes, unsigned where)
 {
     uint64_t r = difftest_random(random);
     unsigned size = bytes ? bytes : 8;
     uint64_t inside = DIFFTEST_DATA + 256 + (r % (DIFFTEST_DATA_BYTES - 1024)), near = r % (size + 1);
-    switch (below(random, 32)) {
+    switch (where) {
     case 0:
     case 1: /* across the two writable pages */
         return DIFFTEST_DATA + 4096 - near;
@@ -254,18 +47,16 @@ static uint64_t pick_address(struct difftest_random *random, unsigned bytes)
     case 9:
     case 10:
     case 11:
+        return inside; /* aligned or not */
     case 12:
     case 13:
-        return inside; /* aligned or not */
-    case 14:
-    case 15:
         return inside & ~7ull;
     default:
         return inside & ~63ull;
     }
 }
 
-static unsigned memory_bytes(const struct insn *insn)
+unsigned difftest_memory_bytes(const struct insn *insn)
 {
     for (unsigned i = 0; i < insn->operand_count; i++)
         if (insn->operand[i].kind == OPERAND_MEMORY)
@@ -273,101 +64,9 @@ static unsigned memory_bytes(const struct insn *insn)
     return 8;
 }
 
-/* Fills in a displacement that is the whole address. */
-static void patch_displacement(struct maker *m, const struct insn *insn, uint64_t rip)
+static uint64_t pick_address(struct difftest_random *random, unsigned bytes)
 {
-    uint64_t address = pick_address(m->random, memory_bytes(insn));
-    if (insn->segment == GS)
-        address -= DIFFTEST_GS_BASE;
-    unsigned bytes = 4;
-    int at = m->disp_at;
-    for (unsigned i = 0; i < insn->row->operand_count; i++) {
-        if (insn->row->operand[i].source == FROM_OFFSET) {
-            bytes = insn->address_bits / 8;
-            at = insn->length - (int)bytes;
-        }
-    }
-    if (at < 0)
-        return;
-    if (at == m->disp_at && m->rip_relative)
-        address -= rip + insn->length;
-    for (unsigned i = 0; i < bytes; i++)
-        m->bytes[at + (int)i] = (uint8_t)(address >> 8 * i);
-}
-
-static uint64_t pick_rip(struct difftest_random *random, unsigned length)
-{
-    uint64_t r = difftest_random(random);
-    switch (below(random, 24)) {
-    case 0:
-    case 1: /* across the two code pages */
-        return DIFFTEST_CODE + 4096 - r % (length + 1);
-    case 2: /* into nowhere */
-        return DIFFTEST_CODE + DIFFTEST_CODE_BYTES - 1 - r % length;
-    default:
-        return DIFFTEST_CODE + 64 + r % (DIFFTEST_CODE_BYTES - 256);
-    }
-}
-
-static bool may_run(const struct difftest_generator *generator, const struct insn *insn)
-{
-    if (generator->reference->row_skipped(insn->row))
-        return false;
-    if (insn->segment == FS)
-        return false; /* the host's thread lives there */
-    if (insn->mode_bits != 64)
-        return false;
-    return true;
-}
-
-/*
- * Encodings that are none in the table, but that something takes all the same: XBEGIN, XABORT, XEND, XTEST, which
- * processors know though their CPUID hides them, VMCALL and VMMCALL, which a hypervisor under the host hears of.
- */
-static bool may_be_hidden(const uint8_t *bytes)
-{
-    for (unsigned i = 0; i + 2 < INSN_BYTES_MAX; i++) {
-        static const uint8_t taken[] = { 0xC1, 0xD5, 0xD6, 0xD9 };
-        if (bytes[i] == 0x0F && bytes[i + 1] == 0x01 && memchr(taken, bytes[i + 2], sizeof(taken)))
-            return true;
-        if ((bytes[i] & 0xFE) == 0xC6 && bytes[i + 1] == 0xF8)
-            return true;
-    }
-    return false;
-}
-
-bool difftest_make_insn(struct difftest_generator *generator, const struct isa_row *row, bool illegal,
-                        struct difftest_case *test)
-{
-    struct difftest_random *random = &generator->random;
-    for (unsigned tries = 0; tries < 40; tries++) {
-        struct maker m = { .random = random, .row = row, .disp_at = -1 };
-        struct insn insn;
-        put_insn(&m, illegal);
-        enum decode_status status = decode(m.bytes, INSN_BYTES_MAX, 64, generator->features, &insn);
-        if (status == DECODE_TOO_LONG || status == DECODE_MORE)
-            continue;
-        if (status == DECODE_OK ? !may_run(generator, &insn) || (insn.row != row && !illegal)
-                                : !illegal || may_be_hidden(m.bytes))
-            continue;
-        memset(test, 0, sizeof(*test));
-        test->row = status == DECODE_OK ? insn.row : NULL;
-        test->length = status == DECODE_OK ? insn.length : INSN_BYTES_MAX;
-        test->state.rip =
-            status == DECODE_OK ? pick_rip(random, insn.length) : DIFFTEST_CODE + 64 + below(random, 4096);
-        if (status == DECODE_OK) {
-            test->flags_undefined = insn.row->flags_undefined;
-            patch_displacement(&m, &insn, test->state.rip);
-        }
-        memcpy(test->bytes, m.bytes, test->length);
-        test->step = test->row && (test->row->attributes & ISA_BRANCH || percent(random, 30));
-        if (test->row && strncmp(test->row->mnemonic, "POPF", 4) == 0)
-            test->step = false; /* it may set TF or clear it: the INT3 comes first or the trap behind it */
-        if (test->row && (strstr(test->row->mnemonic, "GATHER") || strstr(test->row->mnemonic, "SCATTER")))
-            test->step = false; /* a trap may come between two lanes */
-        return true;
-    }
-    return false;
+    return difftest_pick_address(random, bytes, below(random, DIFFTEST_PLACES));
 }
 
 /* --- states --- */
@@ -517,17 +216,23 @@ static void pick_f80(struct difftest_random *random, uint64_t *mantissa, uint16_
     *exponent = e | sign;
 }
 
-static void make_x87(struct difftest_random *random, struct x87 *x87)
+/* Exceptions masked: all, none, or some. */
+static unsigned pick_masks(struct difftest_random *random, struct difftest_plan *plan)
+{
+    unsigned which = difftest_choose(plan, 4);
+    return which < 2 ? 0x3F : which == 2 ? 0 : (unsigned)difftest_random(random) & 0x3F;
+}
+
+static void make_x87(struct difftest_random *random, struct difftest_plan *plan, struct x87 *x87)
 {
     uint64_t r = difftest_random(random);
     memset(x87, 0, sizeof(*x87));
-    x87->fcw = (uint16_t)(0x37F | (percent(random, 50) ? r & 0xF00 : 0));
-    if (percent(random, 20))
-        x87->fcw = (uint16_t)((x87->fcw & ~0x3F) | (r >> 16 & 0x3F));
+    x87->fcw = (uint16_t)(0x40 | difftest_choose(plan, 4) << 10 | difftest_choose(plan, 4) << 8);
+    x87->fcw |= (uint16_t)pick_masks(random, plan);
     x87->fsw = (uint16_t)(r >> 24 & 0x7F00);
     if (percent(random, 30))
         x87->fsw |= r >> 48 & 0x7F;
-    if (percent(random, 90))
+    if (percent(random, 95))
         x87->fsw &= (uint16_t)(~0x3Fu | x87->fcw); /* only masked ones: nothing waits */
     if (x87->fsw & ~x87->fcw & 0x3F)
         x87->fsw |= 0x8080;
@@ -539,26 +244,39 @@ static void make_x87(struct difftest_random *random, struct x87 *x87)
     x87->fdp = 0x5678;
 }
 
-static uint32_t pick_mxcsr(struct difftest_random *random)
+static uint32_t pick_mxcsr(struct difftest_random *random, struct difftest_plan *plan)
 {
-    uint32_t r = (uint32_t)difftest_random(random), mxcsr = 0x1F80;
-    if (percent(random, 50))
-        mxcsr |= r & 0x6000;
+    uint32_t mxcsr = difftest_choose(plan, 4) << 13; /* RC */
+    mxcsr |= pick_masks(random, plan) << 7;
+    unsigned flush = difftest_choose(plan, 6); /* half of the time neither FTZ nor DAZ */
+    mxcsr |= (flush & 1 ? 0x8000u : 0) | (flush == 2 || flush == 3 ? 0x40u : 0);
+    if (flush == 5)
+        mxcsr &= ~0x8000u;
     if (percent(random, 25))
-        mxcsr |= r & 0x8040;
-    if (percent(random, 25))
-        mxcsr |= r >> 16 & 0x3F;
-    if (percent(random, 20))
-        mxcsr &= ~(r >> 8 & 0x1F80);
+        mxcsr |= difftest_random(random) & 0x3F;
     return mxcsr;
 }
 
+static void make_opmasks(struct difftest_random *random, const struct insn *insn, enum difftest_mask mask,
+                         struct difftest_state *state)
+{
+    uint64_t *selected = &state->opmask[insn->mask & 7];
+    if (!insn->mask)
+        return;
+    if (mask == DIFFTEST_MASK_ZERO)
+        *selected = 0;
+    else if (mask == DIFFTEST_MASK_ONES)
+        *selected = UINT64_MAX;
+    else if (mask == DIFFTEST_MASK_RANDOM)
+        *selected = difftest_random(random);
+}
+
 /* Sets base and index so that the operand lies at a chosen address, as far as they can. */
-static void aim(struct difftest_random *random, const struct insn *insn, struct difftest_state *state)
+static void aim(struct difftest_random *random, const struct insn *insn, unsigned where, struct difftest_state *state)
 {
     if (!insn->has_memory || insn->base == INSN_BASE_RIP)
         return;
-    uint64_t want = pick_address(random, memory_bytes(insn)) - (uint64_t)insn->displacement;
+    uint64_t want = difftest_pick_address(random, difftest_memory_bytes(insn), where) - (uint64_t)insn->displacement;
     if (insn->segment == GS)
         want -= DIFFTEST_GS_BASE;
     unsigned base = insn->base, index = insn->index;
@@ -639,13 +357,15 @@ void difftest_make_state(struct difftest_generator *generator, struct difftest_c
         state->rflags |= FLAG_DF;
     if (percent(random, 5))
         state->rflags |= FLAG_AC;
-    make_x87(random, &state->x87);
-    enum style style = (enum style)below(random, STYLES);
+    struct difftest_plan x87 = { generator->state_turn, 1 }, sse = x87;
+    generator->state_turn++;
+    make_x87(random, &x87, &state->x87);
+    state->mxcsr = pick_mxcsr(random, &sse);
+    enum style style = (enum style)difftest_choose(&sse, STYLES);
     for (unsigned i = 0; i < 32; i++)
         fill(random, state->zmm[i].u8, 64, percent(random, 80) ? style : (enum style)below(random, STYLES));
     for (unsigned i = 0; i < 8; i++)
         state->opmask[i] = percent(random, 20) ? 0 : percent(random, 20) ? UINT64_MAX : difftest_random(random);
-    state->mxcsr = pick_mxcsr(random);
     struct insn insn;
     if (!test->row || decode(test->bytes, test->length, 64, generator->features, &insn) != DECODE_OK) {
         state->gpr[RSP] = DIFFTEST_DATA + 0x400;
@@ -654,8 +374,9 @@ void difftest_make_state(struct difftest_generator *generator, struct difftest_c
     if (insn.row->isa_class == ISA_CLASS_MMX || insn.row->isa_class == ISA_CLASS_SSE_MMX)
         for (unsigned i = 0; i < 8; i++)
             fill(random, (uint8_t *)&state->x87.r[i].mantissa, 8, style);
+    make_opmasks(random, &insn, test->mask, state);
     aim_implicit(random, &insn, state);
-    aim(random, &insn, state);
+    aim(random, &insn, (unsigned)(generator->place++ % DIFFTEST_PLACES), state);
 }
 
 void difftest_make_memory(struct difftest_random *random, struct difftest_memory *memory)
@@ -679,4 +400,24 @@ void difftest_make_memory(struct difftest_random *random, struct difftest_memory
             fill(random, to + at, 64, (enum style)style);
         }
     }
+}
+
+/* --- what is undefined --- */
+
+void difftest_mask(struct difftest_case *test, unsigned whose)
+{
+    struct insn insn;
+    bool result;
+    test->flags_undefined = 0;
+    if (!test->row || !test->row->handlers || !test->row->handlers->undefined ||
+        decode(test->bytes, test->length, 64, NULL, &insn) != DECODE_OK)
+        return;
+    const struct undefined *what = test->row->handlers->undefined;
+    uint32_t count = 1, w = insn.operand_bits;
+    for (unsigned i = 0; i < what->count; i++) {
+        bool immediate = insn.operand[insn.operand_count - 1].kind == OPERAND_IMMEDIATE;
+        if (what->lines[i].when >= UNDEFINED_COUNT_ABOVE_1 && what->lines[i].when <= UNDEFINED_COUNT_ABOVE_SIZE)
+            count = (uint32_t)(immediate ? insn.immediate : test->state.gpr[RCX]) & (w == 64 ? 63 : 31);
+    }
+    test->flags_undefined = undefined_flags(what, whose, w, count, false, &result);
 }

@@ -113,7 +113,7 @@ static void set_system_state(struct difftest_sim *sim)
     cpu->ldtr = (struct segment){ .attributes = SEG_UNUSABLE };
 }
 
-struct difftest_sim *difftest_sim_open(const uint64_t *features)
+struct difftest_sim *difftest_sim_open(const uint64_t *features, enum undefined_how how)
 {
     struct difftest_sim *sim = calloc(1, sizeof(*sim));
     if (!sim)
@@ -132,6 +132,7 @@ struct difftest_sim *difftest_sim_open(const uint64_t *features)
         free(sim);
         return NULL;
     }
+    sim->cpu.undefined.how = (uint8_t)how;
     uint8_t filler[DIFFTEST_CODE_BYTES];
     memset(filler, 0xCC, sizeof(filler));
     ram_write(&sim->board.ram, AT_CODE, filler, sizeof(filler));

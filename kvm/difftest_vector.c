@@ -3,10 +3,11 @@
  * format).
  *
  * A vector is a block of lines: "test" begins it, "in" and "out" lines give what differs from the default (of "in": the
- * registers below; of "out": the state before), "data" and "wrote" 16 bytes of memory each, "end" ends it. Numbers are
- * hexadecimal.
+ * registers below; of "out": the state before), "data" and "wrote" 16 bytes of memory each, "explained" names the
+ * defined difference that the interpreter must show, "end" ends it. Numbers are hexadecimal.
  */
 #include "kvm/difftest.h"
+#include "cpu/undefined.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -105,7 +106,7 @@ static void write_bytes(FILE *out, const char *keyword, uint64_t address, const 
 }
 
 void difftest_vector_write(FILE *out, const struct difftest_case *test, const struct difftest_outcome *reference,
-                           const struct difftest_memory *memory, const char *processor)
+                           const struct difftest_memory *memory, const char *processor, const char *explained)
 {
     struct difftest_state base;
     struct insn insn;
@@ -117,6 +118,8 @@ void difftest_vector_write(FILE *out, const struct difftest_case *test, const st
     for (unsigned i = 0; i < test->length; i++)
         fprintf(out, "%02x", test->bytes[i]);
     fprintf(out, " %s\n", test->step ? "step" : "run");
+    if (explained)
+        fprintf(out, "explained %s\n", explained);
     write_state(out, "in", &base, &test->state);
     write_bytes(out, "data", DIFFTEST_DATA, NULL, memory->data, DIFFTEST_DATA_BYTES);
     write_bytes(out, "data", DIFFTEST_READ_ONLY, NULL, memory->read_only, DIFFTEST_READ_ONLY_BYTES);
@@ -176,7 +179,7 @@ static bool finish(struct difftest_case *test)
     struct insn insn;
     bool decodes = decode(test->bytes, test->length, 64, NULL, &insn) == DECODE_OK;
     test->row = decodes ? insn.row : NULL;
-    test->flags_undefined = decodes ? insn.row->flags_undefined : 0;
+    difftest_mask(test, UNDEFINED_BY_INTEL | UNDEFINED_BY_AMD);
     return test->length > 0 && test->length <= INSN_BYTES_MAX && test->state.rip >= DIFFTEST_CODE &&
            test->state.rip < DIFFTEST_CODE + DIFFTEST_CODE_BYTES;
 }
@@ -222,10 +225,11 @@ static bool read_line(char *text, struct difftest_case *test, struct difftest_ou
 }
 
 int difftest_vector_read(FILE *in, struct difftest_case *test, struct difftest_outcome *reference,
-                         struct difftest_memory *memory, unsigned *line)
+                         struct difftest_memory *memory, char explained[DIFFTEST_NAME_BYTES], unsigned *line)
 {
     char text[256];
     bool begun = false;
+    explained[0] = 0;
     while (fgets(text, sizeof(text), in)) {
         ++*line;
         if (text[0] == '#' || text[0] == '\n')
@@ -235,6 +239,8 @@ int difftest_vector_read(FILE *in, struct difftest_case *test, struct difftest_o
         if (!begun && strncmp(text, "test ", 5) != 0)
             return -EINVAL;
         begun = true;
+        if (sscanf(text, "explained %31s", explained) == 1)
+            continue;
         if (!read_line(text, test, reference, memory))
             return -EINVAL;
     }

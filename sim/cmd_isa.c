@@ -6,6 +6,7 @@
 #include "sim/options.h"
 #include "sim/status.h"
 #include "cpu/isa.h"
+#include "cpu/undefined.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -14,8 +15,12 @@
 struct filter {
     const char *feature;
     const char *mnemonic;
-    const char *coverage; /* file, or NULL */
+    const char *tests;  /* --tests FILE, or NULL */
+    const char *report; /* --report FILE, or NULL */
     bool unimplemented;
+    bool coverage;
+    bool gaps;
+    bool undefined;
     bool json;
 };
 
@@ -25,8 +30,15 @@ static const struct option isa_options[] = {
       NULL },
     { "mnemonic", 0, "NAME", "only rows of this mnemonic", OPTION_TEXT, AT(mnemonic), 0, NULL },
     { "unimplemented", 0, NULL, "only rows that are known but raise #UD", OPTION_FLAG, AT(unimplemented), 0, NULL },
-    { "coverage", 0, "REPORT", "each row with what a report of difftest says about its comparison with a processor",
-      OPTION_TEXT, AT(coverage), 0, NULL },
+    { "coverage", 0, NULL, "of each row: is it implemented, what tests it, was it compared with a processor",
+      OPTION_FLAG, AT(coverage), 0, NULL },
+    { "tests", 0, "FILE", "for --coverage: the table that the test `coverage` leaves in the build's folder",
+      OPTION_TEXT, AT(tests), 0, NULL },
+    { "report", 0, "FILE", "for --coverage: what `sim difftest --report FILE` wrote", OPTION_TEXT, AT(report), 0,
+      NULL },
+    { "gaps", 0, NULL, "for --coverage: only rows that lack something", OPTION_FLAG, AT(gaps), 0, NULL },
+    { "undefined", 0, NULL, "what manuals leave undefined, and what processors make of it, as a Markdown table",
+      OPTION_FLAG, AT(undefined), 0, NULL },
     { "json", 0, NULL, "as a JSON array of objects", OPTION_FLAG, AT(json), 0, NULL },
     { 0 },
 };
@@ -154,53 +166,196 @@ static void print_table(const struct filter *filter)
         printf("%u rows, %u implemented; table %s\n", shown, implemented, isa_fingerprint);
 }
 
+/* --- what is undefined --- */
+
+/* Two handlers of which the table says the same. */
+static bool same_undefined(const struct undefined *a, const struct undefined *b)
+{
+    bool same = a && b && a->count == b->count;
+    for (unsigned i = 0; same && i < a->count; i++) {
+        const struct undefined_line *x = &a->lines[i], *y = &b->lines[i];
+        same = x->when == y->when && x->result == y->result && x->flags == y->flags && x->intel == y->intel &&
+               x->amd == y->amd;
+    }
+    return same;
+}
+
+/* The names of the rows of which the table says this, each once, in the order of the table. */
+static void print_names(const struct undefined *what)
+{
+    const char *names[16];
+    unsigned count = 0;
+    for (unsigned i = 0; i < ISA_ROW_COUNT && count < 16; i++) {
+        const struct isa_row *row = &isa_rows[i];
+        bool again = !row->handlers || !same_undefined(row->handlers->undefined, what);
+        for (unsigned j = 0; j < count && !again; j++)
+            again = strcmp(names[j], row->mnemonic) == 0;
+        if (again)
+            continue;
+        printf("%s%s", count ? ", " : "", row->mnemonic);
+        names[count++] = row->mnemonic;
+    }
+    if (strstr(what->handler, "_imm"))
+        printf(" reg, imm");
+}
+
+static const char *whose(unsigned who, const char *nobody)
+{
+    static const char *const names[] = { [UNDEFINED_BY_INTEL] = "Intel",
+                                         [UNDEFINED_BY_AMD] = "AMD",
+                                         [UNDEFINED_BY_INTEL | UNDEFINED_BY_AMD] = "Intel, AMD",
+                                         [UNDEFINED_BY_OLD] = "Intel until 2024" };
+    return who < sizeof(names) / sizeof(names[0]) && names[who] ? names[who] : nobody;
+}
+
+/* One line of a handler: the table's, as Markdown. */
+static void print_undefined_line(const struct undefined *what, const struct undefined_line *line)
+{
+    char flags[12];
+    flag_letters(line->flags, flags);
+    printf("| ");
+    print_names(what);
+    printf(" | %s | %s | %s | %s | %s | %s |\n", undefined_when_text(line->when), line->result ? "result" : flags,
+           undefined_rule_text(line->intel), undefined_rule_text(line->amd), whose(line->whose, "-"),
+           whose(line->seen, "not seen"));
+}
+
+static void print_undefined(const struct filter *filter)
+{
+    const struct undefined *done[64];
+    unsigned count = 0;
+    printf("| instruction | when | what | Intel | AMD | undefined by | seen on |\n|---|---|---|---|---|---|---|\n");
+    for (unsigned i = 0; i < ISA_ROW_COUNT; i++) {
+        const struct undefined *what = isa_rows[i].handlers ? isa_rows[i].handlers->undefined : NULL;
+        bool again = !what || !row_passes(&isa_rows[i], filter) || count == 64;
+        for (unsigned j = 0; j < count && !again; j++)
+            again = same_undefined(done[j], what);
+        if (again)
+            continue;
+        done[count++] = what;
+        for (unsigned j = 0; j < what->count; j++)
+            print_undefined_line(what, &what->lines[j]);
+    }
+}
+
 /* --- coverage --- */
 
-/* The report's line about a row, from behind its operands on; "" if there is none. */
-static void report_line(FILE *report, const struct isa_row *row, char *out, size_t bytes)
-{
-    char key[160], line[512];
-    int length = snprintf(key, sizeof(key), "%s | %s | %s | ", row->mnemonic, row->encoding, row->operands);
+/*
+ * Both files have a line a row that begins with its name: "mnemonic | encoding | operands". In the table of tests the
+ * modes follow where these are not all, then a tab and the tests; in the report of difftest " | " and the counts.
+ */
 
-    out[0] = '\0';
-    rewind(report);
-    while (fgets(line, sizeof(line), report)) {
-        if (strncmp(line, key, (size_t)length) != 0)
-            continue;
+/* What stands behind the name and the separator; "" if the file has no such line or there is no file. */
+static const char *line_about(FILE *file, const struct isa_row *row, bool modes, const char *separator, char *line,
+                              size_t bytes)
+{
+    char key[160];
+    const char *suffix = !modes                         ? ""
+                         : row->attributes & ISA_ONLY64 ? " | 64"
+                         : row->attributes & ISA_NOT64  ? " | no64"
+                                                        : "";
+    int length =
+        snprintf(key, sizeof(key), "%s | %s | %s%s%s", row->mnemonic, row->encoding, row->operands, suffix, separator);
+
+    if (!file)
+        return "";
+    rewind(file);
+    while (fgets(line, (int)bytes, file)) {
         line[strcspn(line, "\n")] = '\0';
-        snprintf(out, bytes, "%s", line + length);
-        return;
+        if (strncmp(line, key, (size_t)length) == 0)
+            return line + length;
     }
+    return "";
+}
+
+/* The first tests by name, and how many more there are. */
+static void tests_text(const char *tests, char *out, size_t bytes)
+{
+    const char *end = tests;
+    unsigned words = 0, more = 0;
+
+    for (const char *at = tests; *at; at += strcspn(at, " "), at += *at == ' ') {
+        if (words < 3)
+            end = at + strcspn(at, " ");
+        more += words++ >= 3;
+    }
+    if (!words)
+        snprintf(out, bytes, "no test");
+    else if (more)
+        snprintf(out, bytes, "%.*s +%u", (int)(end - tests), tests, more);
+    else
+        snprintf(out, bytes, "%.*s", (int)(end - tests), tests);
+}
+
+struct coverage {
+    unsigned shown, implemented, tested, compared;
+};
+
+static void print_covered(const struct filter *filter, const struct isa_row *row, FILE *tests, FILE *report,
+                          struct coverage *coverage)
+{
+    char line[4096], names[256], compared[96] = "not compared";
+    bool exists = !(row->attributes & ISA_UNIMPLEMENTED);
+    unsigned tried, equal, masked, explained, differing;
+
+    tests_text(line_about(tests, row, true, "\t", line, sizeof(line)), names, sizeof(names));
+    const char *about = line_about(report, row, false, " | ", line, sizeof(line));
+    int numbers = sscanf(about, "%u | %u | %u | %u | %u", &tried, &equal, &masked, &explained, &differing);
+    bool states = numbers == 5 && tried > 0;
+    if (states && differing)
+        snprintf(compared, sizeof(compared), "%u states, %u differing", tried, differing);
+    else if (states)
+        snprintf(compared, sizeof(compared), "%u states", tried);
+    else if (*about)
+        snprintf(compared, sizeof(compared), "%.90s", about);
+    bool whole = exists && (!tests || strcmp(names, "no test") != 0) && (!report || (states && !differing));
+    if (filter->gaps && whole)
+        return;
+    printf("%-16s %-32s %-20s %-15s %-44s %s\n", row->mnemonic, row->encoding, row->operands,
+           exists ? "implemented" : "not implemented", tests ? names : "-", report ? compared : "-");
+    coverage->shown++;
+    coverage->implemented += exists;
+    coverage->tested += strcmp(names, "no test") != 0;
+    coverage->compared += states;
+}
+
+static FILE *open_listing(const char *path, bool *failed)
+{
+    FILE *file = path ? fopen(path, "r") : NULL;
+
+    if (path && !file) {
+        fprintf(stderr, "sim isa: %s cannot be read\n", path);
+        *failed = true;
+    }
+    return file;
 }
 
 static int print_coverage(const struct filter *filter)
 {
-    FILE *report = fopen(filter->coverage, "r");
-    unsigned shown = 0, implemented = 0, compared = 0;
+    struct coverage coverage = { 0 };
+    bool failed = false;
+    FILE *tests = open_listing(filter->tests, &failed), *report = open_listing(filter->report, &failed);
 
-    if (!report) {
-        fprintf(stderr, "sim isa: %s cannot be read\n", filter->coverage);
-        return STATUS_BAD_INPUT;
+    if (!failed) {
+        /* the report's comments name the processor */
+        for (char line[512]; report && fgets(line, sizeof(line), report) && line[0] == '#';)
+            fputs(line, stdout);
+        for (unsigned i = 0; i < ISA_ROW_COUNT; i++) {
+            if (row_passes(&isa_rows[i], filter))
+                print_covered(filter, &isa_rows[i], tests, report, &coverage);
+        }
+        printf("%u rows, %u implemented", coverage.shown, coverage.implemented);
+        if (tests)
+            printf(", %u with a test", coverage.tested);
+        if (report)
+            printf(", %u compared with a processor", coverage.compared);
+        printf("; table %s\n", isa_fingerprint);
     }
-    for (char line[512]; fgets(line, sizeof(line), report) && line[0] == '#';)
-        fputs(line, stdout);
-    for (unsigned i = 0; i < ISA_ROW_COUNT; i++) {
-        const struct isa_row *row = &isa_rows[i];
-        char about[256];
-        if (!row_passes(row, filter))
-            continue;
-        bool exists = !(row->attributes & ISA_UNIMPLEMENTED);
-        report_line(report, row, about, sizeof(about));
-        bool states = about[0] >= '1' && about[0] <= '9';
-        printf("%-16s %-32s %-24s %-16s %s\n", row->mnemonic, row->encoding, row->operands,
-               exists ? "implemented" : "not implemented", states || *about ? about : "not compared");
-        shown++;
-        implemented += exists;
-        compared += states;
-    }
-    fclose(report);
-    printf("%u rows, %u implemented, %u compared with a processor\n", shown, implemented, compared);
-    return STATUS_OK;
+    if (tests)
+        fclose(tests);
+    if (report)
+        fclose(report);
+    return failed ? STATUS_BAD_INPUT : STATUS_OK;
 }
 
 static bool feature_exists(const char *name)
@@ -237,8 +392,16 @@ int cmd_isa(int argc, char **argv)
         fprintf(stderr, "sim isa: the table has no mnemonic '%s'\n", filter.mnemonic);
         return STATUS_USAGE;
     }
+    if ((filter.tests || filter.report || filter.gaps) && !filter.coverage) {
+        fprintf(stderr, "sim isa: --tests, --report and --gaps need --coverage\n");
+        return STATUS_USAGE;
+    }
     if (filter.coverage)
         return print_coverage(&filter);
+    if (filter.undefined) {
+        print_undefined(&filter);
+        return STATUS_OK;
+    }
     print_table(&filter);
     return STATUS_OK;
 }

@@ -7,6 +7,8 @@
 #include "sim/session.h"
 #include "sim/version.h"
 
+#include "cpu/profile.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -16,15 +18,16 @@
 #include <sys/random.h>
 #include <time.h>
 
+#define PROFILE_TOP     40u /* forms and pairs that --profile-ops prints */
 #define CMDLINE_DEFAULT "console=ttyS0 panic=-1"
 
 struct run_options {
-    const char *kernel, *initrd, *cmdline, *cpu, *rtc, *seed, *until, *fail, *expect, *output;
+    const char *kernel, *initrd, *cmdline, *cpu, *undefined, *rtc, *seed, *until, *fail, *expect, *output;
     struct option_list modules;
     uint64_t memory, max_cycles, mark_every, idle_limit;
     struct option_range single_step;
     unsigned on_reset, entry, fp;
-    bool quiet, force;
+    bool profile, quiet, force;
 };
 
 static const char *const fp_names[] = { "host", "soft", NULL };
@@ -40,6 +43,10 @@ static const char *const fp_names[] = { "host", "soft", NULL };
           OPTION_CHOICE, AT(entry), 0,      load_entry_names },                                                         \
         { "memory", 0, "SIZE", "RAM, with K, M or G (256M)", OPTION_NUMBER, AT(memory), 1024, NULL },                   \
         { "cpu", 0, "MODEL", "x86-64-v1 to x86-64-v4 (x86-64-v2)", OPTION_TEXT, AT(cpu), 0, NULL },                     \
+        { "undefined", 0,                                                                                               \
+          "WHO",       "what manuals leave undefined: intel, amd, random:SEED or random-old:SEED (intel)",              \
+          OPTION_TEXT, AT(undefined),                                                                                   \
+          0,           NULL },                                                                                          \
         { "fp",          0,      "WAY", "SSE arithmetic by host or soft, with equal results (host)",                    \
           OPTION_CHOICE, AT(fp), 0,     fp_names },                                                                     \
         { "single-step",                                                                                                \
@@ -50,6 +57,8 @@ static const char *const fp_names[] = { "host", "soft", NULL };
           AT(single_step),                                                                                              \
           0,                                                                                                            \
           NULL },                                                                                                       \
+        { "profile-ops", 0,           NULL, "say at the end which instructions, pairs and slow paths mattered",         \
+          OPTION_FLAG,   AT(profile), 0,    NULL },                                                                     \
         { "seed", 0, "N", "source of all entropy (a fresh one)", OPTION_TEXT, AT(seed), 0, NULL },                      \
         { "rtc", 0, "DATE", "YYYY-MM-DD[Thh:mm:ss] at cycle 0, or host (2025-01-01)", OPTION_TEXT, AT(rtc), 0, NULL },  \
         { "max-cycles",   0,    "N", "end there; a cycle is a nanosecond of virtual time", OPTION_NUMBER,               \
@@ -124,9 +133,13 @@ static enum status take_machine(const struct run_options *options, struct machin
     machine->ram_bytes = options->memory;
     machine->cpu_model = cpu_model_find(options->cpu);
     machine->soft_fp = options->fp;
+    machine->profile = options->profile;
     machine->rtc_start_seconds = MACHINE_RTC_DEFAULT;
     if (!machine->cpu_model)
         return refuse_cpu(options->cpu);
+    if (!undefined_parse(options->undefined, &machine->undefined))
+        return refuse(STATUS_USAGE, options->undefined,
+                      "is none of intel, amd, random:SEED, random-old:SEED (--undefined)");
     if (machine->ram_bytes % RAM_PAGE_BYTES || machine->ram_bytes < MACHINE_RAM_MIN ||
         machine->ram_bytes > MACHINE_RAM_MAX)
         return refuse(STATUS_USAGE, "--memory", "must be a multiple of 4K, from 2M to 64G");
@@ -175,6 +188,7 @@ static enum status take_config(const struct run_options *options, struct session
     config->on_reset = options->on_reset;
     config->mark_every = options->mark_every;
     enum status status = take_machine(options, &config->machine);
+    undefined_format(&config->machine.undefined, config->undefined);
     return status ? status : take_images(options, config);
 }
 
@@ -211,8 +225,10 @@ static enum status start_log(const struct run_options *options, struct session *
 /* What it takes to run the same again; first of all, so that it stands there whatever happens later. */
 static void print_start(const struct session_config *config)
 {
-    fprintf(stderr, "sim " SIM_VERSION ": --seed %" PRIu64 " --cpu %s --memory %" PRIu64 "M, RTC at %" PRIu64 " s\n",
-            config->machine.seed, config->machine.cpu_model->name, config->machine.ram_bytes >> 20,
+    fprintf(stderr,
+            "sim " SIM_VERSION ": --seed %" PRIu64 " --cpu %s --undefined %s --memory %" PRIu64 "M, RTC at %" PRIu64
+            " s\n",
+            config->machine.seed, config->machine.cpu_model->name, config->undefined, config->machine.ram_bytes >> 20,
             config->machine.rtc_start_seconds);
 }
 
@@ -244,6 +260,8 @@ static enum status run_session(const struct run_options *options, const struct s
                 print_start(config);
             session_run(&session);
             status = session_status(&session);
+            if (options->profile && session.machine)
+                profile_print(machine_boot_cpu(session.machine), PROFILE_TOP, stderr);
             if (!options->quiet)
                 session_summary(&session, records ? options->output : NULL);
             else if (session.error)
@@ -259,6 +277,7 @@ static int run_or_record(const struct command_line *line, int argc, char **argv,
     struct run_options options = {
         .cmdline = CMDLINE_DEFAULT,
         .cpu = "x86-64-v2",
+        .undefined = "intel",
         .output = "log.mp",
         .memory = 256ull << 20,
         .max_cycles = UINT64_MAX,

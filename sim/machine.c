@@ -3,6 +3,8 @@
  */
 #include "sim/machine.h"
 
+#include "cpu/profile.h"
+
 #include "cpu/isa.h"
 #include "devices/acpi_pm.h"
 #include "devices/i8042.h"
@@ -157,6 +159,9 @@ int machine_create(struct machine **out, const struct machine_config *config, co
     for (unsigned i = 0; i < machine->cpu_count && !error; i++) {
         error = cpu_init(&machine->cpus[i], &machine->board, &machine->lapics[i], config->cpu_model, i);
         machine->cpus[i].fp_soft = config->soft_fp;
+        machine->cpus[i].undefined = config->undefined;
+        if (!error && config->profile)
+            error = profile_begin(&machine->cpus[i]);
     }
     if (error) {
         machine_destroy(machine);

@@ -21,8 +21,10 @@ struct machine_config {
     uint64_t ram_bytes; /* a multiple of 4096, MACHINE_RAM_MIN..MACHINE_RAM_MAX */
     const struct cpu_model *cpu_model;
     uint64_t seed;
-    uint64_t rtc_start_seconds; /* the RTC's date at cycle 0, since 1970-01-01 00:00:00 */
-    bool soft_fp;               /* how, not what: never in a log */
+    uint64_t rtc_start_seconds;        /* the RTC's date at cycle 0, since 1970-01-01 00:00:00 */
+    struct undefined_choice undefined; /* what becomes of what the manual leaves undefined */
+    bool soft_fp;                      /* how, not what: never in a log */
+    bool profile;                      /* likewise */
 };
 
 /* The host's end of the console. */

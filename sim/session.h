@@ -19,6 +19,8 @@
 #include "sim/progress.h"
 #include "sim/status.h"
 
+#include "cpu/undefined.h"
+
 enum on_reset { ON_RESET_FAIL, ON_RESET_OK, ON_RESET_REBOOT };
 extern const char *const on_reset_names[];   /* NULL-terminated, by enum on_reset */
 extern const char *const load_entry_names[]; /* NULL-terminated, by enum load_entry */
@@ -32,7 +34,8 @@ struct session_config {
     unsigned on_reset; /* enum on_reset */
     unsigned entry;    /* enum load_entry */
     const char *cmdline;
-    uint64_t mark_every; /* cycles, at least 1 */
+    char undefined[UNDEFINED_TEXT_BYTES]; /* machine.undefined as text */
+    uint64_t mark_every;                  /* cycles, at least 1 */
     struct image_file kernel;
     struct image_file initrd; /* image.bytes NULL: none */
     struct image_file modules[SESSION_MODULES_MAX];

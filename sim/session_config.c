@@ -15,6 +15,7 @@ const char *const load_entry_names[] = { "auto", "linux64", "pvh", "multiboot", 
 enum setting {
     SETTING_MEMORY,
     SETTING_CPU,
+    SETTING_UNDEFINED,
     SETTING_RTC,
     SETTING_CMDLINE,
     SETTING_ENTRY,
@@ -26,13 +27,10 @@ static const struct {
     const char *key;
     bool is_text;
 } settings[SETTINGS] = {
-    [SETTING_MEMORY] = { "memory", false },
-    [SETTING_CPU] = { "cpu", true },
-    [SETTING_RTC] = { "rtc", false },
-    [SETTING_CMDLINE] = { "cmdline", true },
-    [SETTING_ENTRY] = { "entry", true },
-    [SETTING_ON_RESET] = { "on-reset", true },
-    [SETTING_MARK_EVERY] = { "mark-every", false },
+    [SETTING_MEMORY] = { "memory", false },      [SETTING_CPU] = { "cpu", true },
+    [SETTING_UNDEFINED] = { "undefined", true }, [SETTING_RTC] = { "rtc", false },
+    [SETTING_CMDLINE] = { "cmdline", true },     [SETTING_ENTRY] = { "entry", true },
+    [SETTING_ON_RESET] = { "on-reset", true },   [SETTING_MARK_EVERY] = { "mark-every", false },
 };
 _Static_assert(SETTINGS <= LOG_SETTINGS_MAX, "a header has room for every setting");
 _Static_assert(SESSION_MODULES_MAX + 2 <= LOG_IMAGES_MAX, "a header has room for every image");
@@ -50,6 +48,7 @@ void session_header(const struct session_config *config, const struct board *boa
         header->settings[i].key = settings[i].key;
     header->settings[SETTING_MEMORY].number = config->machine.ram_bytes;
     header->settings[SETTING_CPU].text = config->machine.cpu_model->name;
+    header->settings[SETTING_UNDEFINED].text = config->undefined;
     header->settings[SETTING_RTC].number = config->machine.rtc_start_seconds;
     header->settings[SETTING_CMDLINE].text = config->cmdline;
     header->settings[SETTING_ENTRY].text = load_entry_names[config->entry];
@@ -82,6 +81,13 @@ static const char *take_settings(struct session_config *config, const struct log
     config->mark_every = header->settings[SETTING_MARK_EVERY].number;
     if (!config->machine.cpu_model)
         return "cpu";
+    /* only as it is written, so that there is one way to write a log */
+    const char *undefined = header->settings[SETTING_UNDEFINED].text;
+    if (!undefined_parse(undefined, &config->machine.undefined))
+        return "undefined";
+    undefined_format(&config->machine.undefined, config->undefined);
+    if (strcmp(config->undefined, undefined) != 0)
+        return "undefined";
     if (config->machine.ram_bytes < MACHINE_RAM_MIN || config->machine.ram_bytes > MACHINE_RAM_MAX ||
         config->machine.ram_bytes % RAM_PAGE_BYTES)
         return "memory";

@@ -8,6 +8,6 @@
 #define SIM_VERSION_H
 
 #define SIM_VERSION   "0.1.0"
-#define MACHINE_MODEL 2
+#define MACHINE_MODEL 3
 
 #endif

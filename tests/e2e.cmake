@@ -24,8 +24,10 @@ add_cases(e2e e2e/images e2e/images.py 600 no_files no_kernels bzimages elves pv
   mutants)
 add_cases(e2e e2e/terminal e2e/terminal.py 300 quits guest_ends signals hangs_up mistakes status_line replays)
 add_cases("e2e;boot" e2e/terminal e2e/terminal.py 600 linux)
-add_cases("e2e;boot" e2e/boot e2e/boot.py 1200 demo notests vmlinux64 pvh v1 v2 full soft_fp)
-add_cases(e2e e2e/same e2e/same.py 300 guests fresh_seed)
+add_cases("e2e;boot" e2e/boot e2e/boot.py 1200 demo notests vmlinux64 pvh v1 v2 full soft_fp
+  undefined memory)
+add_cases("e2e;boot" e2e/programs e2e/programs.py 2400 v1 v3 v4)
+add_cases(e2e e2e/same e2e/same.py 300 guests fresh_seed undefined)
 add_cases("e2e;boot" e2e/same e2e/same.py 1200 twice gcc debug asan drop single_step seeds)
 
 # One recording serves several tests.
@@ -33,6 +35,10 @@ set_tests_properties(e2e/boot/notests PROPERTIES FIXTURES_SETUP recorded_boot)
 foreach(case twice gcc drop single_step)
   set_tests_properties(e2e/same/${case} PROPERTIES FIXTURES_REQUIRED recorded_boot)
 endforeach()
+
+# AFL++ itself, for a bounded number of executions, and the planted bug (docs/fuzzing.md).
+add_test(NAME fuzz/smoke COMMAND ${CMAKE_SOURCE_DIR}/scripts/fuzz smoke)
+set_tests_properties(fuzz/smoke PROPERTIES LABELS presets TIMEOUT 1800 SKIP_RETURN_CODE 77 COST 1000)
 
 # The other presets' own tests: units and small guests under sanitizers, without optimisation, by gcc, without caches.
 foreach(preset asan debug gcc drop)

@@ -66,6 +66,32 @@ add_test(
 add_test(NAME replay/multiboot COMMAND ${RUN_ASM} replay $<TARGET_FILE:sim> ${KERNEL} --module module1.txt
          WORKING_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR}/guests)
 
+# The guests whose cost is counted, where the figures of tests/cost.txt hold: clang-19's release build.
+set(MIX ${CMAKE_CURRENT_BINARY_DIR}/mix.bin)
+add_custom_command(
+  OUTPUT ${MIX}
+  COMMAND ${GUEST_CC} -m64 -std=gnu11 -O2 -Wall -Wextra -Werror -ffreestanding -fno-pic -fno-pie -fno-stack-protector
+          -fno-asynchronous-unwind-tables -fcf-protection=none -mno-red-zone -fno-vectorize -nostdlib -static
+          -Wl,-T,${CMAKE_CURRENT_SOURCE_DIR}/guests/mix.ld -Wl,--build-id=none -o ${MIX} ${CMAKE_CURRENT_SOURCE_DIR}/guests/mix.c
+  DEPENDS guests/mix.c guests/mix.ld
+  VERBATIM)
+set(RINGS ${CMAKE_CURRENT_BINARY_DIR}/rings.bin)
+add_custom_command(
+  OUTPUT ${RINGS}
+  COMMAND ${NASM} -f bin -w+error -o ${RINGS} ${CMAKE_CURRENT_SOURCE_DIR}/guests/rings.asm
+  DEPENDS guests/rings.asm
+  VERBATIM)
+list(APPEND GUESTS ${MIX} ${RINGS})
+add_test(NAME replay/mix COMMAND ${RUN_ASM} replay $<TARGET_FILE:sim> ${MIX} --entry flat --memory 16M)
+add_test(NAME replay/rings COMMAND ${RUN_ASM} replay $<TARGET_FILE:sim> ${RINGS} --memory 16M)
+add_test(NAME soft/rings COMMAND ${RUN_ASM} soft $<TARGET_FILE:sim> ${RINGS} --memory 16M)
+set_tests_properties(replay/mix replay/rings soft/rings PROPERTIES TIMEOUT 300)
+if(CMAKE_BINARY_DIR STREQUAL "${CMAKE_SOURCE_DIR}/build/release")
+  add_test(NAME cost COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/cost_test.py check $<TARGET_FILE:sim>
+    ${CMAKE_CURRENT_BINARY_DIR})
+  set_tests_properties(cost PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 900)
+endif()
+
 # The n-body microkernel: 64-bit C, each variant with the instructions that it is about. No contraction: each has one
 # right answer, whatever the compiler.
 set(NBODY ${CMAKE_CURRENT_BINARY_DIR}/nbody)

@@ -4,23 +4,25 @@
  *
  *   isa_coverage GUEST...
  *
- * Prints one line a row, with tabs between: executed (1 or 0), implemented (1 or 0), class, feature, handler, and the
- * row as isa.def has it. A row counts as executed when its instruction went through: one that only ever faulted does
- * not, unless it can do nothing else. Exit status: 0; 1 if a guest did not end by debug-exit code 0; 2 on errors.
- * tests/coverage_test.py judges the lines.
+ * Prints one line a row, with tabs between: implemented (1 or 0), handler, the row as isa.def has it, and the numbers
+ * of the guests that execute it (0 the first named), with spaces. A row counts as executed when its instruction went
+ * through: one that only ever faulted does not, unless it can do nothing else. Exit status: 0; 1 if a guest did not end
+ * by debug-exit code 0; 2 on errors. tests/coverage_test.py judges the lines.
  */
 #include "cpu/insn.h"
 #include "cpu/mem.h"
 #include "sim/image.h"
 #include "sim/load.h"
 #include "sim/machine.h"
+#include "tests/unit/rows.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define STEPS_MAX 20000000u
 
-static bool executed[ISA_ROW_COUNT];
+static bool executed[ISA_ROW_COUNT]; /* by the guest that runs */
 
 static void drop_byte(void *context, uint8_t byte)
 {
@@ -138,30 +140,27 @@ static int cover(const char *path)
 
 int main(int argc, char **argv)
 {
-    static const char *const classes[] = { [ISA_CLASS_NONE] = "-",
-                                           [ISA_CLASS_X87] = "x87",
-                                           [ISA_CLASS_MMX] = "mmx",
-                                           [ISA_CLASS_SSE] = "sse",
-                                           [ISA_CLASS_SSE_ALIGNED] = "sse-aligned",
-                                           [ISA_CLASS_SSE_MMX] = "sse-mmx",
-                                           [ISA_CLASS_AVX] = "avx",
-                                           [ISA_CLASS_AVX_ALIGNED] = "avx-aligned",
-                                           [ISA_CLASS_AVX512] = "avx512",
-                                           [ISA_CLASS_AVX512_ALIGNED] = "avx512-aligned",
-                                           [ISA_CLASS_OPMASK] = "opmask" };
-    int worst = 0;
-    for (int i = 1; i < argc; i++) {
-        int status = cover(argv[i]);
+    int worst = 0, guests = argc - 1;
+    bool *by_guest = calloc((size_t)guests * ISA_ROW_COUNT + 1, 1);
+    if (!by_guest)
+        return 2;
+    for (int i = 0; i < guests; i++) {
+        memset(executed, 0, sizeof executed);
+        int status = cover(argv[i + 1]);
         worst = status > worst ? status : worst;
+        memcpy(by_guest + (size_t)i * ISA_ROW_COUNT, executed, sizeof executed);
     }
     for (unsigned i = 0; i < ISA_ROW_COUNT; i++) {
         const struct isa_row *row = &isa_rows[i];
-        printf("%d\t%d\t%s\t%s\t%s\t%s | %s | %s%s\n", executed[i], !(row->attributes & ISA_UNIMPLEMENTED),
-               classes[row->isa_class], row->feature_name, row->handler_name, row->mnemonic, row->encoding,
-               row->operands,
-               row->attributes & ISA_ONLY64  ? " | 64"
-               : row->attributes & ISA_NOT64 ? " | no64"
-                                             : "");
+        printf("%d\t%s\t", !(row->attributes & ISA_UNIMPLEMENTED), row->handler_name);
+        row_print(stdout, row);
+        putchar('\t');
+        for (int guest = 0; guest < guests; guest++) {
+            if (by_guest[(size_t)guest * ISA_ROW_COUNT + i])
+                printf("%d ", guest);
+        }
+        putchar('\n');
     }
+    free(by_guest);
     return worst;
 }

@@ -62,6 +62,15 @@ BAD = [
     (["ADD | 01 /r | Ev, Gv | - |  | - | - | nop"], "eight columns"),
     (["feature sse 1.0 edx 25"], "twice"),
     (["feature sse2 1.0 edx 32"], "bad feature line"),
+    # what is undefined: rows and lines say the same
+    (["OR | 08 /r | Eb, Gb | - | w:OSZPC u:A | - | - | or"], "say nothing"),
+    (["OR | 08 /r | Eb, Gb | - | w:OSZPC u:A | - | - | or", "undefined or | always | P | clear | clear | intel | -"], "say P"),
+    (["OR | 08 /r | Eb, Gb | - | w:SZP | - | - | or", "undefined or | count>1 | O | clear | clear | intel | -"], "does not write"),
+    (["undefined or | always | A | clear | clear | intel | -"], "no row has the handler"),
+    (["undefined or | always | A | left | clear | intel | -"], "no rule 'left'"),
+    (["undefined or | never | A | clear | clear | intel | -"], "unknown condition"),
+    (["undefined or | always | A | clear | clear | via | -"], "whose manual"),
+    (["undefined or | always | A | clear | clear | intel"], "seven columns"),
 ]
 
 GOOD = [
@@ -75,6 +84,7 @@ GOOD = [
     ["A | VEX.256.66.0F38.W0 98 /r | Vx, Hx, Wx" + TAIL, "B | VEX.128.66.0F38.W0 98 /r | Vx, Hx, Wx" + TAIL,
      "C | VEX.LIG.66.0F38.W1 98 /r | Vx, Hx, Wx" + TAIL, "D | EVEX.512.F3.0F.W1 E6 /r | Vx, Wxh" + TAIL],
     ["A | 01 /r | Ev, Gv | sse | - | - | - | nop   # a comment"],
+    ["OR | 08 /r | Eb, Gb | - | w:OSZPC u:A | - | - | or", "undefined or | always | A | clear | set | intel amd | intel"],
 ]
 
 

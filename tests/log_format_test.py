@@ -20,7 +20,7 @@ xxhash = ctypes.CDLL(ctypes.util.find_library("xxhash") or "libxxhash.so.0")
 xxhash.XXH3_64bits.restype = ctypes.c_uint64
 xxhash.XXH3_64bits.argtypes = [ctypes.c_char_p, ctypes.c_size_t]
 
-SETTINGS = ["memory", "cpu", "rtc", "cmdline", "entry", "on-reset", "mark-every"]
+SETTINGS = ["memory", "cpu", "undefined", "rtc", "cmdline", "entry", "on-reset", "mark-every"]
 INPUT, MARK, END = 1, 2, 3
 SEAL_BYTES = 10  # C4 08 and eight bytes
 

@@ -10,4 +10,4 @@ if not (ROOT / "build" / preset / "sim").exists():
     print(f"skipped: build/{preset} is not built (scripts/build {preset})")
     sys.exit(77)
 sys.exit(subprocess.run(["ctest", "--test-dir", ROOT / "build" / preset, "--output-on-failure",
-                         "-R", "^(unit|asm|replay|guest)/"]).returncode)
+                         "-R", "^(unit|asm|replay|guest|fuzz)/"]).returncode)

@@ -393,8 +393,59 @@ main:
     CHECK ebx, 0x11223344
     mov eax, es
     CHECK eax, DATA64
+    lfs edx, [data]
+    CHECK edx, 0x11223344
+    mov eax, fs
+    CHECK eax, DATA64
+    mov edx, -1
+    mov dword [data + 8], FREE_SELECTOR << 16 | 0x5566
+    mov dword [data + 16], 0x0BADCAFE
+    lfs dx, [data + 8] ; a 16-bit offset; the base is the descriptor's
+    CHECK edx, 0xFFFF5566
+    CHECK [fs:data + 0x10000010], 0x0BADCAFE
+    mov dword [data + 8], 3 << 16 ; null, whatever RPL
+    lfs dx, [data + 8]
+    CHECK edx, 0xFFFF0000
+    mov eax, fs
+    CHECK eax, 3
+    ; LSS: stack pointer and selector at once
+    mov ecx, esp
+    mov [data + 8], esp
+    mov dword [data + 12], DATA64
+    mov esp, 0x12345
+    lss esp, [data + 8]
+    CHECK esp, ecx
+    mov eax, ss
+    CHECK eax, DATA64
+    lss edx, [data] ; any register
+    CHECK edx, 0x11223344
     FAULTS 13, 0x1120, lgs cx, [data]
+    FAULTS 13, 0x1120, lss cx, [data]
     FAULTS 6, 0, {db 0xC4, 0xC0} ; LES of a register
+    FAULTS 6, 0, {db 0x0F, 0xB2, 0xC0}
+    FAULTS 6, 0, {db 0x0F, 0xB4, 0xC0}
+%ifndef QEMU
+    FAULTS 6, 0, {db 0xF0, 0x0F, 0xB2, 0x02} ; LOCK
+%endif
+    ; what SS refuses: null, RPL other than CPL, not writable, absent; nothing has changed then
+    mov edx, 0x87654321
+    mov dword [data + 12], 0
+    FAULTS 13, 0, lss edx, [data + 8]
+    mov dword [data + 12], DATA64 | 3
+    FAULTS 13, DATA64, lss edx, [data + 8]
+    mov dword [data + 12], CODE32
+    FAULTS 13, CODE32, lss edx, [data + 8]
+    mov dword [gdt + FREE_SELECTOR + 8], 0x0000FFFF
+    mov dword [gdt + FREE_SELECTOR + 12], 0x00CF1300
+    mov dword [data + 12], FREE_SELECTOR + 8
+    FAULTS 12, FREE_SELECTOR + 8, lss edx, [data + 8]
+    FAULTS 11, FREE_SELECTOR + 8, lfs edx, [data + 8]
+    FAULTS 14, 0, lss edx, [0x7FFFFFF0]
+    CHECK edx, 0x87654321
+    mov eax, ss
+    CHECK eax, DATA64
+    mov eax, fs
+    CHECK eax, 3
     mov word [data + 4], 0x800
     FAULTS 13, 0x800, lds ebx, [data]
     CHECK ebx, 0x11223344
@@ -408,6 +459,23 @@ main:
     CHECK64 r9, 0x1122334455667788
     mov eax, gs
     CHECK rax, DATA64
+    o64 lfs r10, [data]
+    CHECK64 r10, 0x1122334455667788
+    mov eax, fs
+    CHECK rax, DATA64
+    mov rcx, rsp
+    mov [data], rsp
+    xor esp, esp
+    o64 lss rsp, [data]
+    CHECK rsp, rcx
+    ; in 64-bit code of CPL 0 SS may be null
+    mov word [data + 8], 0
+    o64 lss rax, [data]
+    CHECK rax, rcx
+    mov eax, ss
+    CHECK rax, 0
+    mov eax, DATA64
+    mov ss, eax
 %endif
     PASS
 

@@ -81,6 +81,49 @@ nops_end:
     mov byte [rdi + 4], 0x22
     call rdi
     CHECK rax, 0x2211
+    ; run often, then its first half changed: mov rcx, imm32
+    mov ebx, 3
+.crossing:
+    xor eax, eax
+    call rdi
+    CHECK rax, 0x2211
+    dec ebx
+    jnz .crossing
+    mov byte [rdi + 2], 0xC1
+    xor eax, eax
+    call rdi
+    CHECK rax, 0
+    CHECK rcx, 0x2211
+    ; the second page exchanged for another, taken away, and given back; it is marked as accessed by the fetch alone
+    mov dword [data + 0x2000], 0x33
+    mov byte [data + 0x2004], 0xC3
+    mov rax, data + 3
+    mov [pt0], rax
+    mov rax, data + 0x1000 + 3
+    mov [pt0 + 8], rax
+    mov rsi, 0x40000000 + 4096 - 3
+    mov ebp, 2
+.exchange:
+    xor ecx, ecx
+    call rsi
+    CHECK rcx, 0x2211
+    CHECK [pt0 + 8], data + 0x1000 + 0x23
+    mov rax, data + 0x2000 + 3
+    mov [pt0 + 8], rax
+    invlpg [rsi + 4096]
+    call rsi
+    CHECK rcx, 0x33
+    CHECK [pt0 + 8], data + 0x2000 + 0x23
+    mov qword [pt0 + 8], 0
+    invlpg [rsi + 4096]
+    mov rbx, rsp
+    FAULTS_RIP 14, -1, rsi, call rsi
+    mov rsp, rbx
+    CHECK [fault_cr2], 0x40001000
+    mov rax, data + 0x1000 + 3
+    mov [pt0 + 8], rax
+    dec ebp
+    jnz .exchange
 
     ; code and data in one page: stores beside the code change nothing
     mov rdi, data

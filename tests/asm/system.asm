@@ -1,5 +1,5 @@
 ; System instructions: MSRs, control and debug register checks, CPUID, RDTSC, SYSCALL/SYSRET, SYSENTER/SYSEXIT, SWAPGS,
-; FS and GS bases, LMSW, SMSW, XSETBV, RDRAND, CLFLUSH, hints, INVLPG, INVPCID, privileges.
+; FS and GS bases, LMSW, SMSW, XSETBV, RDRAND, RDSEED, RSM, CLFLUSH, hints, INVLPG, INVPCID, privileges.
 %include "test.inc"
 
 STAR equ 0xC0000081
@@ -544,6 +544,45 @@ main:
     invlpg [rdx]
     mov rdx, 0x8000000000000000
     invlpg [rdx] ; a non-canonical address does nothing
+    ; RSM: #UD outside of system management mode
+    FAULTS 6, 0, rsm
+    ; RDSEED: always there here; CF set, the other status flags clear; 16 bits leave the rest alone
+    mov eax, 7
+    xor ecx, ecx
+    cpuid
+    bt ebx, 18
+    jnc .no_rdseed
+%macro SEED 1
+%%again:
+    push STATUS & ~CF | 2
+    popfq
+    rdseed %1
+    jnc %%again
+    CHECK_FLAGS STATUS, CF
+%endmacro
+    mov rbx, -1
+    SEED ebx
+    mov rcx, rbx
+    shr rcx, 32
+    CHECK rcx, 0
+    mov rbx, 0xFFFFFFFFFFFF0000
+    SEED bx
+    mov rcx, rbx
+    sar rcx, 16
+    CHECK rcx, -1
+    ; 64-bit draws differ
+    SEED rbx
+    SEED rcx
+    NEXT_CHECK
+    cmp rbx, rcx
+    jne .differ
+    FAIL
+.differ:
+    FAULTS 6, 0, {db 0xF3, 0x0F, 0xC7, 0x38} ; a memory form: nothing there, VMXON aside
+%ifndef QEMU
+    FAULTS 6, 0, {db 0xF0, 0x0F, 0xC7, 0xF8}
+%endif
+.no_rdseed:
     PASS
 
 syscall_entry:

@@ -2,6 +2,7 @@
 """Debian's kernels boot to a shell, answer a dialogue and power off; the recording replays with every state equal."""
 import hashlib
 import re
+import resource
 
 import harness
 from harness import CLOUD, FULL, INITRD, NOTESTS, case, check, need, record, verify
@@ -85,11 +86,33 @@ def full():
 
 
 @case
+def memory():
+    """Recorder and replayer need at most 64 MiB besides the guest's memory, of which a small guest leaves little unused."""
+    size = 96
+    boots(harness.temporary("log.mp"), "--cmdline", NOTESTS, "--memory", f"{size}M")
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10  # MiB, of the largest of those that ended
+    check(peak > size * 3 // 4, f"{peak} MiB cannot be the peak of a simulator whose guest has {size}")
+    check(peak <= size + 64, f"sim took {peak} MiB for a guest of {size}")
+
+
+@case
 def soft_fp():
     """Host arithmetic recorded, portable arithmetic replayed."""
     log = harness.temporary("log.mp")
     boots(log, "--cmdline", NOTESTS, "--fp", "host")
     verify(log, "--fp", "soft")
+
+
+@case
+def undefined():
+    """The kernel depends on nothing that the manual leaves undefined; what only older manuals did, it depends on."""
+    for choice in "amd", "random:1":
+        boots(harness.temporary("log.mp"), "--cmdline", NOTESTS, "--seed", 1, "--undefined", choice)
+    log = harness.temporary("old.mp")
+    result = record(log, "--kernel", CLOUD, "--initrd", INITRD, "--cmdline", NOTESTS, "--seed", 1, "--max-cycles", "1G",
+                    "--undefined", "random-old:1", status=None, timeout=300)
+    check(b"Linux version" not in result.out, f"BSF of 0 changes nothing:\n{result}")
+    verify(log, timeout=300)
 
 
 if __name__ == "__main__":

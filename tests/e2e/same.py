@@ -85,10 +85,31 @@ def guests():
         log = temporary(build + ".mp")
         letters(log, build)
         same_bytes(reference, log)
-    for name, options in {"soft": ["--fp", "soft"], "step": ["--single-step", "0:99999999999"]}.items():
+    for name, options in {"soft": ["--fp", "soft"], "step": ["--single-step", "0:99999999999"],
+                          "profile": ["--profile-ops"]}.items():
         log = temporary(name + ".mp")
         letters(log, "release", *options)
         same_bytes(reference, log)
+
+
+@case
+def undefined():
+    """What the manual leaves undefined is recorded as chosen, and is the same by every build and stepped."""
+    states = {}
+    for choice in "intel", "amd", "random:1", "random:2":
+        reference = temporary("release.mp")
+        states[choice] = letters(reference, "release", "--undefined", choice).field("state hash")
+        shown = sim("log", reference).out.decode()
+        check(re.search(rf"undefined\W+{choice}\b", shown), f"the log does not say {choice}:\n{shown}")
+        verify(reference)
+        for build in "gcc", "debug", "drop":
+            log = temporary(build + ".mp")
+            letters(log, build, "--undefined", choice)
+            same_bytes(reference, log)
+            verify(reference, build=build)
+        letters(log, "release", "--undefined", choice, "--single-step", "0:99999999999")
+        same_bytes(reference, log)
+    check(states["random:1"] != states["random:2"] != states["intel"], f"equal states: {states}")
 
 
 @case

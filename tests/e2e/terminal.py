@@ -183,7 +183,7 @@ def status_line():
     terminal.ends(harness.LIMIT)
     check_equal(terminal.seen, b"\r\nletters> w\r\nletters> w\r\nletters> s", "--quiet on a terminal")
     # a replay says how far it is
-    limits[-1] = "1000000000"
+    limits[-1] = "300000000"
     sim("record", "--force", "-o", log, *flat(assemble("letters")), *limits, status=harness.LIMIT)
     terminal = Terminal("replay", "--verify", log)
     terminal.ends(OK)

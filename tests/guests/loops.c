@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -252,6 +253,19 @@ static const struct {
     { "faults", faults }, { "nbody", nbody }, { "syscalls", syscalls }, { "forkexec", fork_exec },
 };
 
+/* CPU time of this process and of its children that ended, in microseconds. */
+static uint64_t cpu_us(void)
+{
+    uint64_t sum = 0;
+    for (int who = RUSAGE_CHILDREN; who <= RUSAGE_SELF; who++) {
+        struct rusage usage;
+        getrusage(who, &usage);
+        sum += (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000;
+        sum += (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+    }
+    return sum;
+}
+
 int main(int argc, char **argv)
 {
     setvbuf(stdout, NULL, _IOLBF, 0);
@@ -262,10 +276,12 @@ int main(int argc, char **argv)
         if (!wanted)
             continue;
         printf("loops: begin %s\n", sections[i].name);
+        uint64_t cpu = cpu_us();
         uint64_t before = __builtin_ia32_rdtsc();
         uint64_t result = sections[i].run();
         uint64_t after = __builtin_ia32_rdtsc();
-        printf("loops: end %s %" PRIx64 " tsc %" PRIu64 "\n", sections[i].name, result, after - before);
+        printf("loops: end %s %" PRIx64 " tsc %" PRIu64 " cpu_us %" PRIu64 "\n", sections[i].name, result,
+               after - before, cpu_us() - cpu);
     }
     return 0;
 }

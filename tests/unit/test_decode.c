@@ -230,6 +230,16 @@ static const struct golden {
     { 64, "f0", NULL },
     { 64, "c4e17858c1", "vaddps xmm0, xmm0, xmm1" },
     { 32, "c5f858c1", "vaddps xmm0, xmm0, xmm1" },
+    /* EVEX decorations, as Zydis prints them */
+    { 64, "62f174c958c2", "vaddps zmm0 {k1} {z}, zmm1, zmm2" },
+    { 64, "62f1745958c2", "vaddps zmm0 {k1}, zmm1, zmm2 {ru-sae}" },
+    { 64, "62f174195800", "vaddps xmm0 {k1}, xmm1, dword ptr [rax] {1to4}" },
+    { 64, "62f174d95800", "vaddps zmm0 {k1} {z}, zmm1, dword ptr [rax] {1to16}" },
+    { 64, "62f1f5385800", "vaddpd ymm0, ymm1, qword ptr [rax] {1to4}" },
+    { 64, "62f17c385a00", "vcvtps2pd ymm0, dword ptr [rax] {1to4}" },
+    { 64, "62f16c59c2ca01", "vcmpps k1 {k1}, zmm2, zmm2 {sae}, 0x1" },
+    { 64, "62f17c182ec1", "vucomiss xmm0, xmm1 {sae}" },
+    { 64, "62f27d498b00", "vpcompressd dword ptr [rax] {k1}, zmm0" },
 };
 
 static void goldens_hold(void **state)

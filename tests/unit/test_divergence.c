@@ -45,6 +45,7 @@ static struct session_config sample_config(void)
     return (struct session_config){
         .machine = { .ram_bytes = 4 << 20, .cpu_model = cpu_model_find("x86-64-v2"), .seed = 5 },
         .cmdline = "",
+        .undefined = "intel",
         .entry = LOAD_FLAT,
         .on_reset = ON_RESET_REBOOT,
         .mark_every = 100000,

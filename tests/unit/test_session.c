@@ -223,6 +223,7 @@ static struct session_config sample_config(void)
     return (struct session_config){
         .machine = { .ram_bytes = MACHINE_RAM_MIN, .cpu_model = cpu_model_find("toy"), .seed = 11 },
         .cmdline = "hello",
+        .undefined = "intel",
         .mark_every = 50000,
         .kernel = { .role = "kernel", .identity = { .role = "kernel", .path = "toy.bin" } },
     };
