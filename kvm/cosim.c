@@ -107,6 +107,9 @@ const char *cosim_free_choice(const struct cosim_insn *at)
         return NULL;
     if (at->is_mmio)
         return "a device";
+    for (unsigned i = 0; i < at->insn.operand_count; i++)
+        if (at->insn.operand[i].cls == CLASS_CR && at->insn.operand[i].number == 8)
+            return "the local APIC is ours";
     for (unsigned i = 0; i < sizeof(choices) / sizeof(choices[0]); i++)
         if (strcmp(at->insn.row->mnemonic, choices[i].mnemonic) == 0)
             return choices[i].reason;
@@ -205,6 +208,10 @@ static bool catch_up(struct cosim *cosim, const struct cosim_insn *at)
     if (!at->insn.rep || !(at->insn.row->attributes & ISA_REP))
         return true;
     cosim->kind->position(cosim->reference, &rip, &rcx);
+    if (rip != at->rip && rip != at->rip + at->insn.length) {
+        count_reason(&cosim->totals, "an exception in a later iteration", at);
+        return false;
+    }
     if (rip == at->rip && !(rcx & mask) && cosim->kind->step(cosim->reference, at).result != COSIM_STEPPED)
         return false;
     while (cpu_rip(cpu) == at->rip && (cpu->gpr[RCX] & mask) > (rcx & mask)) {
@@ -294,7 +301,7 @@ static bool one_step(struct cosim *cosim)
     cosim->totals.steps++;
     uint64_t ran = cpu->retired - retired;
     cosim->totals.user_instructions += at.cpl == 3 && ran == 1;
-    if (event || ran > 1) { /* an event went first; perhaps an instruction followed */
+    if (event || ran > 1 || (!at.decoded && !ran)) { /* an event went first, or the fetch faulted */
         cosim->totals.events++;
         cosim->behind = true;
     } else if (choice) {

@@ -21,7 +21,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
-#define LIMIT_NS 100000000ull
+#define LIMIT_NS 2000000000ull
 
 enum refusal { NOT_REFUSED, REFUSED_UNKNOWN, REFUSED_RUNS_ON };
 static const char *const refusals[] = { NULL, "KVM's emulator does not know it",
@@ -172,7 +172,7 @@ static bool mnemonic_is(const struct cosim_insn *at, const char *const *names)
 }
 
 /* Why user code's guest must not run it; NULL: it may. */
-static const char *user_refuses(const struct cosim_insn *at)
+static const char *user_refuses(const struct kvm_cosim *kvm, const struct cosim_insn *at)
 {
     static const char *const kernel[] = { "SYSCALL", "SYSENTER", "INT", "INT1", "INT3", "INTO", "IRET", NULL };
     static const char *const tables[] = { "SGDT", "SIDT", "SLDT", "STR", "SMSW", "LAR", "LSL", "VERR", "VERW", NULL };
@@ -186,12 +186,31 @@ static const char *user_refuses(const struct cosim_insn *at)
         return "sees the TF that steps it";
     if (mnemonic_is(at, segments) || at->insn.row->operand[0].cls == CLASS_SEG)
         return "changes a segment register";
+    if (at->insn.row->isa_class != ISA_CLASS_NONE && kvm->cpu->cr0 & (CR0_TS | CR0_EM) &&
+        !kvm->host.probes[HOST_CPL3_TS])
+        return "CR0.TS and CR0.EM have no effect at CPL 3 on this KVM";
     return NULL;
 }
 
 static uint8_t *refusal_of(struct kvm_cosim *kvm, const struct cosim_insn *at)
 {
     return &kvm->refused[at->insn.has_memory][at->insn.row - isa_rows];
+}
+
+/* FS or GS, and another segment prefix, which 64-bit mode ignores: KVM's emulator takes the last one. */
+static bool has_two_segments(const struct cosim_insn *at)
+{
+    bool used = false, ignored = false;
+    for (unsigned i = 0; i < at->insn.length; i++) {
+        uint8_t byte = at->bytes[i];
+        if (byte == 0x64 || byte == 0x65)
+            used = true;
+        else if (byte == 0x26 || byte == 0x2E || byte == 0x36 || byte == 0x3E)
+            ignored = true;
+        else if (byte != 0x66 && byte != 0x67 && byte != 0xF0 && byte != 0xF2 && byte != 0xF3)
+            break;
+    }
+    return used && ignored && at->insn.mode_bits == 64;
 }
 
 /* Why the machine's vCPU cannot step it, before it has tried; NULL: it may. */
@@ -202,7 +221,7 @@ static const char *system_refuses(struct kvm_cosim *kvm, const struct cosim_insn
     const struct cpu *cpu = kvm->cpu;
     if (kvm->host.probes[HOST_CPL0_NATIVE])
         return NULL;
-    if (mnemonic_is(at, wrong))
+    if (mnemonic_is(at, wrong) || has_two_segments(at))
         return "KVM's emulator executes something else";
     if (mnemonic_is(at, runs_on))
         return refusals[REFUSED_RUNS_ON];
@@ -224,6 +243,7 @@ static struct cosim_step step_system(struct kvm_cosim *kvm, const struct cosim_i
         return skipped(why);
     for (;;) {
         int exit = vcpu_run(&kvm->vcpu, LIMIT_NS);
+        kvm->tainted |= at->insn.rep != 0; /* it may have run iterations that the interpreter has not */
         if (exit == KVM_EXIT_DEBUG)
             return (struct cosim_step){ .result = COSIM_STEPPED };
         if (exit == KVM_EXIT_INTR && !kvm->vcpu.timed_out)
@@ -248,7 +268,7 @@ static struct cosim_step kvm_step(void *reference, const struct cosim_insn *at)
         return skipped("its bytes cannot be fetched or decoded");
     if (!kvm->at_user)
         return step_system(kvm, at);
-    why = user_refuses(at);
+    why = user_refuses(kvm, at);
     if (why)
         return skipped(why);
     struct cosim_step step = cosim_user_step(kvm->user, at->cr3);

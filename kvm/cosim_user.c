@@ -18,13 +18,13 @@
 #define OWN_BYTES   (8u << 20)
 #define RAM_BASE    (1ull << 38)
 #define RAM_SLOT    1u
-#define LIMIT_NS    200000000ull
+#define LIMIT_NS    2000000000ull
 #define TRIES_MAX   40u /* pages that one instruction may touch, and then some */
 #define PTE_PRESENT 1ull
 #define PTE_LARGE   0x80ull
 #define PTE_ADDRESS 0x000FFFFFFFFFF000ull
 /* Of RFLAGS a program at CPL 3 decides these. */
-#define USER_FLAGS ((uint64_t)FLAGS_STATUS | FLAG_DF | FLAG_AC | FLAG_ID)
+#define USER_FLAGS ((uint64_t)FLAGS_STATUS | FLAG_DF | FLAG_ID)
 
 /* The frame that a handler leaves on its stack. */
 struct frame {
@@ -42,6 +42,7 @@ struct cosim_user {
     /* state at the start of the instruction, to start it anew */
     struct kvm_regs regs;
     uint64_t fs_base, gs_base;
+    uint64_t flags;  /* USER_FLAGS, and AC if CR0.AM is set: a page-table-based KVM has the host's CR0.AM */
     bool in_handler; /* the guest stands in a handler: it goes on by itself */
 };
 
@@ -132,7 +133,8 @@ int cosim_user_override(struct cosim_user *user, const struct cpu *cpu)
     if (!error)
         error = vcpu_map(&guest->vcpu, 0, 0, guest->memory, guest->memory_bytes, 0);
     vcpu_put_regs(cpu, &user->regs);
-    user->regs.rflags = (user->regs.rflags & USER_FLAGS) | FLAGS_FIXED | FLAG_TF | FLAG_IF;
+    user->flags = USER_FLAGS | (cpu->cr0 & CR0_AM ? FLAG_AC : 0);
+    user->regs.rflags = (user->regs.rflags & user->flags) | FLAGS_FIXED | FLAG_TF | FLAG_IF;
     user->fs_base = cpu->segment[FS].base;
     user->gs_base = cpu->segment[GS].base;
     if (!error)
@@ -249,9 +251,9 @@ int cosim_user_store(struct cosim_user *user, struct cpu *cpu)
 {
     struct vcpu *vcpu = &user->guest.vcpu;
     const struct xsave_registers registers = { &cpu->x87, cpu->zmm, cpu->opmask, &cpu->mxcsr, NULL };
-    uint64_t system_flags = cpu->rflags & ~USER_FLAGS;
+    uint64_t system_flags = cpu->rflags & ~user->flags;
     vcpu_take_regs(&user->regs, cpu);
-    cpu->rflags = (cpu->rflags & USER_FLAGS) | system_flags;
+    cpu->rflags = (cpu->rflags & user->flags) | system_flags;
     flags_set_status(cpu, cpu->rflags);
     if (ioctl(vcpu->fd, vcpu->xsave_bytes > 4096 ? KVM_GET_XSAVE2 : KVM_GET_XSAVE, user->image))
         return -errno;
@@ -261,7 +263,7 @@ int cosim_user_store(struct cosim_user *user, struct cpu *cpu)
 
 void cosim_user_put_flags(struct cosim_user *user, const struct cpu *cpu)
 {
-    user->regs.rflags = (cpu->rflags & USER_FLAGS) | (user->regs.rflags & ~USER_FLAGS);
+    user->regs.rflags = (cpu->rflags & user->flags) | (user->regs.rflags & ~user->flags);
     if (user->in_handler)
         frame_of(user)->rflags = user->regs.rflags;
 }
