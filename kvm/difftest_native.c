@@ -8,6 +8,7 @@
  */
 #define _GNU_SOURCE /* REG_RIP, memfd_create */
 #include "kvm/difftest.h"
+#include "kvm/xsave_image.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -30,21 +31,6 @@
 /* The XSAVE components we load and compare (SDM vol. 1, 13.1), and where the host has them. */
 enum { X87_STATE = 0, SSE_STATE = 1, AVX_STATE = 2, OPMASK_STATE = 5, ZMM_HI256_STATE = 6, HI16_ZMM_STATE = 7 };
 #define FEATURES_SEEN 0xE7u
-
-/* Offsets in the FXSAVE image (SDM vol. 1, table 10-2), and behind it. */
-enum {
-    FX_FCW = 0,
-    FX_FSW = 2,
-    FX_TAGS = 4,
-    FX_FOP = 6,
-    FX_FIP = 8,
-    FX_FDP = 16,
-    FX_MXCSR = 24,
-    FX_ST = 32,
-    FX_XMM = 160,
-    FX_KERNEL = 464,
-    XSAVE_BV = 512
-};
 
 struct difftest_native {
     uint8_t *memory; /* writable mapping of everything: code, data, read-only page */

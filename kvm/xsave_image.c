@@ -12,18 +12,6 @@
 #include <cpuid.h>
 #endif
 
-enum {
-    FX_FCW = 0,
-    FX_FSW = 2,
-    FX_TAGS = 4,
-    FX_FOP = 6,
-    FX_FIP = 8,
-    FX_FDP = 16,
-    FX_MXCSR = 24,
-    FX_ST = 32,
-    FX_XMM = 160,
-    XSAVE_BV = 512
-};
 #define COMPONENTS_SEEN (XSTATE_X87 | XSTATE_SSE | XSTATE_AVX | XSTATE_AVX512 | XSTATE_PKRU)
 /* Component numbers, for offset[]. */
 enum { AVX = 2, OPMASK = 5, ZMM_HI256 = 6, HI16_ZMM = 7, PKRU = 9 };

@@ -13,6 +13,21 @@
 
 #define XSAVE_IMAGE_BYTES_MAX 8192u
 
+/* Offsets in the FXSAVE image (SDM vol. 1, table 10-2), and behind it. */
+enum {
+    FX_FCW = 0,
+    FX_FSW = 2,
+    FX_TAGS = 4,
+    FX_FOP = 6,
+    FX_FIP = 8,
+    FX_FDP = 16,
+    FX_MXCSR = 24,
+    FX_ST = 32,
+    FX_XMM = 160,
+    FX_KERNEL = 464, /* left to software; Linux says there what its signal frame holds */
+    XSAVE_BV = 512
+};
+
 struct xsave_layout {
     uint64_t components; /* those of XSTATE_ bits 0, 1, 2, 5, 6, 7, 9 that the host has on */
     uint32_t offset[10];

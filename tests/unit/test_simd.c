@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
+#include "tests/unit/operands.h"
+
 #include "cpu/block.h"
 #include "cpu/engine.h"
 #include "cpu/flags.h"
@@ -22,70 +24,7 @@
 #include "tests/unit/rows.h"
 #include "devices/lapic_state.h"
 
-/* --- random operands --- */
-
-static uint64_t next_random(uint64_t *seed)
-{
-    uint64_t z = *seed += 0x9E3779B97F4A7C15u;
-    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ z >> 27) * 0x94D049BB133111EBu;
-    return z ^ z >> 31;
-}
-
-static const uint32_t corners32[] = {
-    0x00000000, 0x80000000, 0x3F800000, 0xBF800000, 0x3F000000, 0x40200000, 0x7F800000, 0xFF800000,
-    0x7FC00001, 0xFFC12345, 0x7F800001, 0xFFA00000, 0x00000001, 0x80000001, 0x007FFFFF, 0x00800000,
-    0x80800000, 0x7F7FFFFF, 0xFF7FFFFF, 0x4F000000, 0xCF000000, 0x4EFFFFFF, 0x5F000000, 0xDF000000,
-    0x33800000, 0x00FFFFFF, 0x00400000, 0x3EFFFFFF, 0x3F7FFFFF, 0x4B000001, 0x7FFFFFFF, 0xFFFFFFFF,
-};
-static const uint64_t corners64[] = {
-    0x0000000000000000, 0x8000000000000000, 0x3FF0000000000000, 0xBFF0000000000000, 0x3FE0000000000000,
-    0x4004000000000000, 0x7FF0000000000000, 0xFFF0000000000000, 0x7FF8000000000001, 0xFFF8123456789ABC,
-    0x7FF0000000000001, 0xFFF4000000000000, 0x0000000000000001, 0x8000000000000001, 0x000FFFFFFFFFFFFF,
-    0x0010000000000000, 0x8010000000000000, 0x7FEFFFFFFFFFFFFF, 0xFFEFFFFFFFFFFFFF, 0x41E0000000000000,
-    0xC1E0000000000000, 0x41DFFFFFFFC00000, 0x41DFFFFFFFE00000, 0x43E0000000000000, 0xC3E0000000000000,
-    0x380FFFFFFFFFFFFF, 0x36A0000000000000, 0x3690000000000000, 0x47EFFFFFE0000000, 0x47EFFFFFF0000000,
-    0x3810000000000000, 0x380FFFFFF0000000, 0xC1E0000000100000,
-};
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
-enum operand_style { RANDOM_BYTES, CORNERS_32, CORNERS_64, NEAR_32, NEAR_64, TEXT, SMALL, EXTREMES, STYLES };
-
-static void fill_vector(uint64_t *seed, union vector_register *v, unsigned style)
-{
-    static const uint8_t extreme[] = { 0x00, 0xFF, 0x80, 0x7F, 0x01 };
-    for (unsigned i = 0; i < 4; i++) {
-        uint64_t r = next_random(seed);
-        switch (style) {
-        case CORNERS_32:
-            v->u32[i] = corners32[r % COUNT(corners32)];
-            break;
-        case CORNERS_64:
-            v->u64[i / 2] = corners64[r % COUNT(corners64)];
-            break;
-        case NEAR_32: /* exponents close to each other, so that sums cancel and quotients round */
-            v->u32[i] = ((uint32_t)r & 0x807FFFFFu) | (uint32_t)(120 + (r >> 40) % 40) << 23;
-            break;
-        case NEAR_64:
-            v->u64[i / 2] = (r & 0x800FFFFFFFFFFFFFu) | (1010 + (r >> 52) % 60) << 52;
-            break;
-        case TEXT:
-            for (unsigned j = 0; j < 4; j++)
-                v->u8[4 * i + j] = "aabcz\0\x80"[(r >> 8 * j) % 7];
-            break;
-        case SMALL:
-            v->u32[i] = (uint32_t)(r % 40);
-            break;
-        case EXTREMES:
-            for (unsigned j = 0; j < 4; j++)
-                v->u8[4 * i + j] = extreme[(r >> 8 * j) % COUNT(extreme)];
-            break;
-        default:
-            v->u32[i] = (uint32_t)r;
-            break;
-        }
-    }
-}
 
 /* --- the approximations: no reference but the definition's bound --- */
 
@@ -106,7 +45,7 @@ static void approximations_keep_their_bound(void **state)
     const double bound = 1.5 / 4096;
     uint64_t seed = 1;
     for (unsigned i = 0; i < 200000; i++) {
-        uint32_t bits = (uint32_t)next_random(&seed) & 0x7FFFFFFF;
+        uint32_t bits = (uint32_t)operand_random(&seed) & 0x7FFFFFFF;
         if (bits < 0x00800000 || bits > 0x7E7FFFFF)
             continue;
         double x = f32_value(bits), rcp = f32_value(simd_rcp(bits)), rsqrt = f32_value(simd_rsqrt(bits));
@@ -378,13 +317,13 @@ static struct machine_state random_state(uint64_t *seed, unsigned style, uint32_
     struct machine_state state = { .mxcsr = mxcsr, .rdi = (uintptr_t)data_page + 64 };
     union vector_register v;
     for (unsigned i = 0; i < 4; i++) {
-        fill_vector(seed, &v, style);
+        operand_fill(seed, &v, 16, style);
         memcpy(&state.xmm[i], &v, 16);
-        fill_vector(seed, &v, style);
+        operand_fill(seed, &v, 16, style);
         state.mmx[i] = v.u64[0];
     }
-    uint64_t r = next_random(seed);
-    fill_vector(seed, &v, style);
+    uint64_t r = operand_random(seed);
+    operand_fill(seed, &v, 16, style);
     state.rax = r & 1 ? v.u64[0] : (uint64_t)((int64_t)(r << 32) >> 58);
     state.rcx = v.u64[1];
     state.rdx = r & 2 ? v.u32[1] : r >> 59;
@@ -427,13 +366,14 @@ static void compare_rows(enum masking masking, unsigned rounds)
                 continue;
             unsigned count = row_has_immediate(row) ? rounds * 4 : rounds;
             for (unsigned round = 0; round < count && row_failures < 2; round++) {
-                uint64_t r = next_random(&seed);
-                uint32_t masks = masking == ALL_MASKED ? MXCSR_MASKS : (uint32_t)(r & next_random(&seed)) & MXCSR_MASKS;
+                uint64_t r = operand_random(&seed);
+                uint32_t masks =
+                    masking == ALL_MASKED ? MXCSR_MASKS : (uint32_t)(r & operand_random(&seed)) & MXCSR_MASKS;
                 uint32_t rare = r >> 32 & 3 ? 0 : (uint32_t)(r >> 40) & (MXCSR_DAZ | MXCSR_FTZ | MXCSR_FLAGS);
                 encode(row, memory, rex_w, (uint8_t)(round < 256 ? round : r >> 56));
                 assert_true(guest_lower(&guest));
                 struct machine_state start =
-                    random_state(&seed, round % STYLES, masks | rare | ((uint32_t)(r >> 20) & MXCSR_RC));
+                    random_state(&seed, round % OPERAND_STYLES, masks | rare | ((uint32_t)(r >> 20) & MXCSR_RC));
                 row_failures += !compare(&guest, row, &start, true);
                 if (masking == ALL_MASKED)
                     row_failures += !compare(&guest, row, &start, false);

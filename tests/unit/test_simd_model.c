@@ -16,6 +16,7 @@
 #include "cpu/simd.h"
 #include "tests/unit/rows.h"
 #include "tests/unit/vex_form.h"
+#include "tests/unit/operands.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -427,7 +428,7 @@ static bool agrees(struct vex_bench *bench, const struct vex_form *form, const s
                    unsigned round)
 {
     uint8_t memory[VEX_AREA];
-    uint64_t r = vex_random(seed);
+    uint64_t r = operand_random(seed);
     uint32_t mxcsr = MXCSR_MASKS | ((uint32_t)r & (MXCSR_RC | MXCSR_DAZ | MXCSR_FTZ | MXCSR_FLAGS));
     struct vex_state start = vex_random_state(seed, round, mxcsr, data_page, memory), want = start, got = start;
     memcpy(data_page, memory, VEX_AREA);

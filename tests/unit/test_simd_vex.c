@@ -17,6 +17,7 @@
 #include "cpu/simd.h"
 #include "tests/unit/rows.h"
 #include "tests/unit/vex_form.h"
+#include "tests/unit/operands.h"
 
 #ifdef __x86_64__
 #include <signal.h>
@@ -193,7 +194,7 @@ static void small_indexes(struct vex_state *state, const struct isa_row *row, ui
 {
     bool wide = row->accepts.opcode & 1; /* VPGATHERQD, VGATHERQPS, ... have odd opcodes */
     for (unsigned i = 0; i < 8; i++) {
-        uint64_t r = vex_random(seed);
+        uint64_t r = operand_random(seed);
         for (unsigned v = 2; v < VEX_VECTORS; v += 4) {
             int low = (int)(r >> v & 31) - 16, high = (int)(r >> (v + 16) & 31) - 16;
             if (wide) {
@@ -240,8 +241,9 @@ static void compare_rows(enum masking masking, unsigned rounds)
                 continue;
             for (unsigned round = 0; round < rounds && row_failures < 1; round++) {
                 uint8_t data[VEX_AREA];
-                uint64_t r = vex_random(&seed);
-                uint32_t masks = masking == ALL_MASKED ? MXCSR_MASKS : (uint32_t)(r & vex_random(&seed)) & MXCSR_MASKS;
+                uint64_t r = operand_random(&seed);
+                uint32_t masks =
+                    masking == ALL_MASKED ? MXCSR_MASKS : (uint32_t)(r & operand_random(&seed)) & MXCSR_MASKS;
                 uint32_t rare = r >> 32 & 3 ? 0 : (uint32_t)(r >> 40) & (MXCSR_DAZ | MXCSR_FTZ | MXCSR_FLAGS);
                 load_code(vex_encode(row, memory, length, &seed));
                 struct vex_state start =

@@ -2,6 +2,7 @@
  * Encodings and states for rows of the VEX and EVEX classes: vex_form.h.
  */
 #include "tests/unit/vex_form.h"
+#include "tests/unit/operands.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,71 +19,6 @@
 #include "cpu/mem.h"
 #include "cpu/model.h"
 #include "cpu/simd.h"
-
-/* --- random operands --- */
-
-uint64_t vex_random(uint64_t *seed)
-{
-    uint64_t z = *seed += 0x9E3779B97F4A7C15u;
-    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ z >> 27) * 0x94D049BB133111EBu;
-    return z ^ z >> 31;
-}
-
-static const uint32_t corners32[] = {
-    0x00000000, 0x80000000, 0x3F800000, 0xBF800000, 0x3F000000, 0x40200000, 0x7F800000, 0xFF800000,
-    0x7FC00001, 0xFFC12345, 0x7F800001, 0xFFA00000, 0x00000001, 0x80000001, 0x007FFFFF, 0x00800000,
-    0x80800000, 0x7F7FFFFF, 0xFF7FFFFF, 0x4F000000, 0xCF000000, 0x4EFFFFFF, 0x5F000000, 0xDF000000,
-    0x33800000, 0x00FFFFFF, 0x00400000, 0x3EFFFFFF, 0x3F7FFFFF, 0x4B000001, 0x7FFFFFFF, 0xFFFFFFFF,
-};
-static const uint64_t corners64[] = {
-    0x0000000000000000, 0x8000000000000000, 0x3FF0000000000000, 0xBFF0000000000000, 0x3FE0000000000000,
-    0x4004000000000000, 0x7FF0000000000000, 0xFFF0000000000000, 0x7FF8000000000001, 0xFFF8123456789ABC,
-    0x7FF0000000000001, 0xFFF4000000000000, 0x0000000000000001, 0x8000000000000001, 0x000FFFFFFFFFFFFF,
-    0x0010000000000000, 0x8010000000000000, 0x7FEFFFFFFFFFFFFF, 0xFFEFFFFFFFFFFFFF, 0x41E0000000000000,
-    0xC1E0000000000000, 0x41DFFFFFFFC00000, 0x41DFFFFFFFE00000, 0x43E0000000000000, 0xC3E0000000000000,
-    0x380FFFFFFFFFFFFF, 0x36A0000000000000, 0x3690000000000000, 0x47EFFFFFE0000000, 0x47EFFFFFF0000000,
-    0x3810000000000000, 0x380FFFFFF0000000, 0xC1E0000000100000,
-};
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
-enum operand_style { RANDOM_BYTES, CORNERS_32, CORNERS_64, NEAR_32, NEAR_64, TEXT, SMALL, EXTREMES, STYLES };
-
-static void fill_vector(uint64_t *seed, union vector_register *v, unsigned style)
-{
-    static const uint8_t extreme[] = { 0x00, 0xFF, 0x80, 0x7F, 0x01 };
-    for (unsigned i = 0; i < 16; i++) {
-        uint64_t r = vex_random(seed);
-        switch (style) {
-        case CORNERS_32:
-            v->u32[i] = corners32[r % COUNT(corners32)];
-            break;
-        case CORNERS_64:
-            v->u64[i / 2] = corners64[r % COUNT(corners64)];
-            break;
-        case NEAR_32: /* exponents close to each other, so that sums cancel and quotients round */
-            v->u32[i] = ((uint32_t)r & 0x807FFFFFu) | (uint32_t)(120 + (r >> 40) % 40) << 23;
-            break;
-        case NEAR_64:
-            v->u64[i / 2] = (r & 0x800FFFFFFFFFFFFFu) | (1010 + (r >> 52) % 60) << 52;
-            break;
-        case TEXT:
-            for (unsigned j = 0; j < 4; j++)
-                v->u8[4 * i + j] = "aabcz\0\x80"[(r >> 8 * j) % 7];
-            break;
-        case SMALL:
-            v->u32[i] = (uint32_t)(r % 40);
-            break;
-        case EXTREMES:
-            for (unsigned j = 0; j < 4; j++)
-                v->u8[4 * i + j] = extreme[(r >> 8 * j) % COUNT(extreme)];
-            break;
-        default:
-            v->u32[i] = (uint32_t)r;
-            break;
-        }
-    }
-}
 
 /* --- encodings of a row --- */
 
@@ -148,7 +84,7 @@ struct vex_form vex_encode(const struct isa_row *row, bool memory, unsigned leng
 {
     const struct isa_encoding *e = &row->accepts;
     bool evex = e->map >= ISA_MAP_EVEX_0F;
-    uint64_t r = vex_random(seed), s = vex_random(seed);
+    uint64_t r = operand_random(seed), s = operand_random(seed);
     unsigned reg =
         e->regs == 0xFF ? pick_register(row, FROM_MODRM_REG, evex, r >> 0 & 0xFF) : (unsigned)__builtin_ctz(e->regs);
     unsigned rm = memory ? RDI : pick_register(row, FROM_MODRM_RM, evex, r >> 8 & 0xFF);
@@ -211,15 +147,15 @@ struct vex_state vex_random_state(uint64_t *seed, unsigned round, uint32_t mxcsr
     struct vex_state state = { .mxcsr = mxcsr, .rdi = (uintptr_t)data + VEX_AREA / 2 };
     union vector_register v;
     for (unsigned i = 0; i < VEX_VECTORS; i++) {
-        uint64_t r = vex_random(seed);
-        fill_vector(seed, &state.zmm[i], round % STYLES);
-        state.k[i] = i % 4 == 0 ? r : i % 4 == 1 ? UINT64_MAX : i % 4 == 2 ? r & vex_random(seed) : 0;
+        uint64_t r = operand_random(seed);
+        operand_fill(seed, &state.zmm[i], 64, round % OPERAND_STYLES);
+        state.k[i] = i % 4 == 0 ? r : i % 4 == 1 ? UINT64_MAX : i % 4 == 2 ? r & operand_random(seed) : 0;
     }
     for (unsigned at = 0; at < VEX_AREA; at += 64) {
-        fill_vector(seed, &v, round % STYLES);
+        operand_fill(seed, &v, 64, round % OPERAND_STYLES);
         memcpy(memory + at, &v, 64);
     }
-    uint64_t r = vex_random(seed);
+    uint64_t r = operand_random(seed);
     state.rax = r & 1 ? v.u64[0] : (uint64_t)((int64_t)(r << 32) >> 58);
     state.rcx = v.u64[1];
     state.rdx = r & 2 ? v.u32[1] : r >> 59;

@@ -43,7 +43,6 @@ struct vex_form vex_encode(const struct isa_row *row, bool memory, unsigned leng
  * random, 1 and 5 all ones, 2 and 6 sparse, 3 and 7 zero. `data`: the page that RDI points into.
  */
 struct vex_state vex_random_state(uint64_t *seed, unsigned round, uint32_t mxcsr, const uint8_t *data, uint8_t *memory);
-uint64_t vex_random(uint64_t *seed);
 
 /* The place in vex_state.zmm of a register, and back. */
 static inline unsigned vex_place(unsigned number)
