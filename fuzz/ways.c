@@ -91,7 +91,7 @@ static struct bench *run(struct bench *bench, struct bench *spare, const struct 
     struct machine *machine = bench->machine;
     struct fuzz_random random = fuzz_random(guest->seed ^ 0x5555);
     struct typist typist = { .guest = guest, .random = fuzz_random(guest->seed ^ 0xAAAA) };
-    unsigned calm = guest->cycles < ROUNDS_MAX ? 1 : 16; /* a drop or a move costs as much as a short guest */
+    unsigned calm = guest->cycles < ROUNDS_MAX ? 1 : 4; /* a drop or a move costs as much as a short guest */
     bool verbose = way->decides && getenv("FUZZ_VERBOSE");
 
     typist_plan(&typist, machine_now(machine));
@@ -115,7 +115,7 @@ static struct bench *run(struct bench *bench, struct bench *spare, const struct 
             cpu_drop_caches(bench->cpu);
         if (way->pieces && !fuzz_below(&random, 16 * calm))
             ram_next_epoch(&bench->board->ram);
-        if (way->pieces && !fuzz_below(&random, 32 * calm)) {
+        if (way->pieces && !fuzz_below(&random, 4)) {
             struct bench *left = bench;
             bench_move(spare, bench);
             bench = spare;
