@@ -182,7 +182,7 @@ extern const unsigned difftest_explanation_count;
 const struct difftest_explanation *difftest_explanation(unsigned number);
 /*
  * Turns the interpreter's outcome into what entry `number` lets a processor show instead. False: it is not about this
- * test. test->row is not NULL.
+ * test.
  */
 bool difftest_explain(struct difftest_sim *sim, const struct difftest_case *test,
                       const struct difftest_outcome *reference, const struct difftest_memory *memory, unsigned number,

@@ -108,7 +108,7 @@ enum difftest_verdict difftest_compare(struct difftest_sim *sim, const struct di
         return DIFFTEST_MASKED;
     enum difftest_verdict verdict = DIFFTEST_DIFFERS;
     struct difftest_outcome *expected = malloc(sizeof(*expected));
-    for (unsigned i = 0; expected && test->row && i < difftest_explanation_count && verdict == DIFFTEST_DIFFERS; i++) {
+    for (unsigned i = 0; expected && i < difftest_explanation_count && verdict == DIFFTEST_DIFFERS; i++) {
         *expected = *outcome;
         if (difftest_explain(sim, test, reference, memory, i, expected) &&
             differ(NULL, reference, expected, memory, mask) == 0) {
