@@ -67,6 +67,32 @@ main:
     CHECK rax, 1
     call rbx
     CHECK rax, 2
+    ; the same where another page, 16 MiB away, has been read and run meanwhile: a direct-mapped cache has forgotten this one
+    mov qword [pd1 + 64], pt1 + 7
+    mov qword [pt1], data + 3
+    mov qword [pt0], data + 3
+    mov r12, BASE + 0x1000000
+    mov r13d, 2
+.again:
+    mov eax, 7
+    call rbx
+    CHECK rax, 0
+    mov rcx, [r12]
+    mov qword [pt0], data + 0x1000 + 3
+    mov eax, 7
+    call rbx
+    CHECK rax, 8
+    mov qword [pt0], data + 3
+    call rbx
+    call r12
+    mov qword [pt0], data + 0x1000 + 3
+    mov eax, 7
+    call rbx
+    CHECK rax, 8
+    mov qword [pt0], data + 3
+    dec r13d
+    jnz .again
+    mov qword [pd1 + 64], 0
     ; a table page that becomes data and a table again
     mov ecx, 512
     mov rdi, pt1
