@@ -47,13 +47,7 @@ static const struct exception {
     { ONLY_ZYDIS, "KEYLOCKER_WIDE", NULL },
     { ONLY_ZYDIS, "KNC", NULL }, /* MVEX: 62 with bit 2 of its third byte clear, Knights Corner only */
     { ONLY_ZYDIS, "KNCE", NULL },
-    { ONLY_ZYDIS, "KNCJKBR", NULL },
-    { ONLY_ZYDIS, "KNCMASK", NULL },
-    { ONLY_ZYDIS, "KNCSCALAR", NULL },
-    { ONLY_ZYDIS, "KNCSTREAM", NULL },
     { ONLY_ZYDIS, "KNCV", NULL },
-    { ONLY_ZYDIS, "KNC_MISC", NULL },
-    { ONLY_ZYDIS, "KNC_PF_HINT", NULL },
     { ONLY_ZYDIS, "MCOMMIT", NULL },
     { ONLY_ZYDIS, "MONITOR", NULL },
     { ONLY_ZYDIS, "MONITORX", NULL },
@@ -108,7 +102,19 @@ static bool is_of(const char *wanted, const char *extension, const char *set)
     return wanted[length - 1] == '_' ? !strncmp(wanted, set, length) : !strcmp(wanted, extension);
 }
 
-static bool is_excepted(const struct zydis_pair *p, enum zydis_difference difference)
+unsigned zydis_exception_count(void)
+{
+    return sizeof(exceptions) / sizeof(exceptions[0]);
+}
+
+void zydis_exception_name(unsigned number, char *out, size_t out_bytes)
+{
+    const struct exception *e = &exceptions[number];
+    snprintf(out, out_bytes, "%s, %s %s", difference_names[e->difference], e->extension ? e->extension : "",
+             e->mnemonic ? e->mnemonic : "");
+}
+
+static bool is_excepted(struct zydis_pair *p, enum zydis_difference difference)
 {
     const char *extension = p->valid ? ZydisISAExtGetString(p->zydis.meta.isa_ext) : "";
     const char *set = p->valid ? ZydisISASetGetString(p->zydis.meta.isa_set) : "";
@@ -117,8 +123,10 @@ static bool is_excepted(const struct zydis_pair *p, enum zydis_difference differ
     for (size_t i = 0; i < sizeof(exceptions) / sizeof(exceptions[0]); i++) {
         const struct exception *e = &exceptions[i];
         if (e->difference == difference && (!e->extension || is_of(e->extension, extension, set)) &&
-            (!e->mnemonic || !strcasecmp(e->mnemonic, mnemonic)))
+            (!e->mnemonic || !strcasecmp(e->mnemonic, mnemonic))) {
+            p->exception = (int)i;
             return true;
+        }
     }
     return false;
 }
@@ -227,6 +235,7 @@ enum zydis_difference zydis_oracle_compare(const struct zydis_oracle *oracle, co
     p->mode_bits = oracle->mode_bits;
     p->bytes = bytes;
     p->available = available;
+    p->exception = -1;
     p->status = decode(bytes, available, oracle->mode_bits, NULL, &p->insn);
     p->valid = ZYAN_SUCCESS(ZydisDecoderDecodeFull(&oracle->decoder, bytes, available, &p->zydis, p->operands));
     if (p->status != DECODE_OK)

@@ -29,6 +29,7 @@ struct zydis_pair {
     bool valid;
     ZydisDecodedInstruction zydis;
     ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+    int exception; /* the explained departure that made them agree; -1: none was needed */
 };
 
 /* mode_bits: 16, 32, 64. 0, or -1 if Zydis refuses. */
@@ -37,6 +38,10 @@ int zydis_oracle_init(struct zydis_oracle *oracle, unsigned mode_bits);
 /* Decodes on both sides, available: 1..15 bytes. NONE if they agree or the departure is explained. */
 enum zydis_difference zydis_oracle_compare(const struct zydis_oracle *oracle, const uint8_t *bytes, unsigned available,
                                            struct zydis_pair *pair);
+
+/* The explained departures, by the number in zydis_pair: how many there are, and what each is about. */
+unsigned zydis_exception_count(void);
+void zydis_exception_name(unsigned number, char *out, size_t out_bytes);
 
 const char *zydis_difference_name(enum zydis_difference difference);
 /* Zydis's name of the instruction, or ours where it has none. */
