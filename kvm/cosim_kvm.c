@@ -10,7 +10,7 @@
 #include "cpu/flags.h"
 #include "cpu/isa.h"
 #include "cpu/mem.h"
-#include "kvm/cosim_ram.h"
+#include "kvm/vcpu_ram.h"
 #include "kvm/cosim_user.h"
 #include "kvm/host.h"
 
@@ -68,7 +68,7 @@ static bool open_parts(struct kvm_cosim *kvm, const char **why)
     if (vcpu_open(vcpu, why))
         return false;
     *why = "KVM takes neither RAM nor CPUID";
-    if (cosim_ram_map(vcpu, 0, 0, kvm->ram, kvm->ram_bytes) || vcpu_cpuid_of_host(vcpu) || vcpu_single_step(vcpu, true))
+    if (vcpu_ram_map(vcpu, 0, 0, kvm->ram, kvm->ram_bytes) || vcpu_cpuid_of_host(vcpu) || vcpu_single_step(vcpu, true))
         return false;
     vcpu->run->kvm_valid_regs = vcpu->sync_regs & (KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS);
     *why = "KVM does not carry registers in its run structure";
@@ -106,7 +106,7 @@ static void *kvm_init(struct cpu *cpu, const char **why)
 /* The pages that the reference has written, into kvm->written. */
 static void collect_written(struct kvm_cosim *kvm)
 {
-    cosim_ram_written(&kvm->vcpu, 0, kvm->ram_bytes, kvm->written);
+    vcpu_ram_written(&kvm->vcpu, 0, kvm->ram_bytes, kvm->written);
     if (kvm->user)
         cosim_user_written(kvm->user, kvm->written);
 }

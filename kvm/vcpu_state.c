@@ -141,6 +141,12 @@ static int store_msrs(struct vcpu *vcpu, struct cpu *cpu)
     return 0;
 }
 
+bool vcpu_put_msr(struct vcpu *vcpu, uint32_t index, uint64_t value)
+{
+    struct msr_list list = { .nmsrs = 1, .entries[0] = { .index = index, .data = value } };
+    return ioctl(vcpu->fd, KVM_SET_MSRS, &list) == 1;
+}
+
 bool vcpu_holds_field(const struct vcpu *vcpu, const char *field)
 {
     for (unsigned i = 0; vcpu_state_lacks[i]; i++)

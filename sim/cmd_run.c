@@ -18,15 +18,16 @@
 #include <sys/random.h>
 #include <time.h>
 
-#define PROFILE_TOP     40u /* forms and pairs that --profile-ops prints */
-#define CMDLINE_DEFAULT "console=ttyS0 panic=-1"
+#define PROFILE_TOP       40u /* forms and pairs that --profile-ops prints */
+#define UNDEFINED_DEFAULT "intel"
+#define CMDLINE_DEFAULT   "console=ttyS0 panic=-1"
 
 struct run_options {
     const char *kernel, *initrd, *cmdline, *cpu, *undefined, *rtc, *seed, *until, *fail, *expect, *output;
     struct option_list modules;
     uint64_t memory, max_cycles, mark_every, idle_limit;
     struct option_range single_step;
-    unsigned on_reset, entry, fp;
+    unsigned on_reset, entry, fp, backend;
     bool profile, quiet, force;
 };
 
@@ -69,6 +70,8 @@ static const char *const fp_names[] = { "host", "soft", NULL };
           OPTION_TEXT, AT(expect), 0,      NULL },                                                                      \
         { "on-reset",   0, "WHAT",        "fail, ok or reboot when the guest resets the machine (fail)", OPTION_CHOICE, \
           AT(on_reset), 0, on_reset_names },                                                                            \
+        { "backend",     0,           "WHICH", "who runs the processor: interpreter, or kvm, which is not repeatable",  \
+          OPTION_CHOICE, AT(backend), 0,       backend_names },                                                         \
         { "idle-limit",   0, "SECONDS", "virtual time a guest may only idle without input to come (60)", OPTION_NUMBER, \
           AT(idle_limit), 0, NULL },                                                                                    \
     {                                                                                                                   \
@@ -175,6 +178,18 @@ static enum status take_images(const struct run_options *options, struct session
     return STATUS_BAD_INPUT;
 }
 
+/* An option that has no meaning where the interpreter does not run the guest, or NULL. */
+static const char *only_interpreted(const struct run_options *options)
+{
+    if (strcmp(options->undefined, UNDEFINED_DEFAULT) != 0)
+        return "--undefined";
+    if (options->single_step.from != options->single_step.to)
+        return "--single-step";
+    if (options->fp)
+        return "--fp soft";
+    return options->profile ? "--profile-ops" : NULL;
+}
+
 static enum status take_config(const struct run_options *options, struct session_config *config)
 {
     if (!options->kernel)
@@ -187,6 +202,9 @@ static enum status take_config(const struct run_options *options, struct session
     config->entry = options->entry;
     config->on_reset = options->on_reset;
     config->mark_every = options->mark_every;
+    config->backend = options->backend;
+    if (options->backend != BACKEND_INTERPRETER && only_interpreted(options))
+        return refuse(STATUS_USAGE, only_interpreted(options), "needs --backend interpreter");
     enum status status = take_machine(options, &config->machine);
     undefined_format(&config->machine.undefined, config->undefined);
     return status ? status : take_images(options, config);
@@ -266,6 +284,8 @@ static enum status run_session(const struct run_options *options, const struct s
                 session_summary(&session, records ? options->output : NULL);
             else if (session.error)
                 fprintf(stderr, "sim: %s: %s\n", session.error_what, strerror(-session.error));
+            if (status == STATUS_BACKEND)
+                machine_explain(session.machine, "sim: ", stderr);
         }
     }
     session_close(&session);
@@ -277,7 +297,7 @@ static int run_or_record(const struct command_line *line, int argc, char **argv,
     struct run_options options = {
         .cmdline = CMDLINE_DEFAULT,
         .cpu = "x86-64-v2",
-        .undefined = "intel",
+        .undefined = UNDEFINED_DEFAULT,
         .output = "log.mp",
         .memory = 256ull << 20,
         .max_cycles = UINT64_MAX,

@@ -1,7 +1,7 @@
 /*
- * RAM slots (cosim_ram.h): below the legacy hole, above it up to 3 GiB, from 4 GiB on.
+ * RAM slots (vcpu_ram.h): below the legacy hole, above it up to 3 GiB, from 4 GiB on.
  */
-#include "kvm/cosim_ram.h"
+#include "kvm/vcpu_ram.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -22,7 +22,7 @@ static struct slot slot_at(unsigned i, uint64_t ram_bytes)
 }
 #define SLOTS 3u
 
-int cosim_ram_map(struct vcpu *vcpu, unsigned first_slot, uint64_t base, uint8_t *ram, uint64_t ram_bytes)
+int vcpu_ram_map(struct vcpu *vcpu, unsigned first_slot, uint64_t base, uint8_t *ram, uint64_t ram_bytes)
 {
     int error = 0;
     for (unsigned i = 0; i < SLOTS && !error; i++) {
@@ -34,7 +34,7 @@ int cosim_ram_map(struct vcpu *vcpu, unsigned first_slot, uint64_t base, uint8_t
     return error;
 }
 
-void cosim_ram_written(struct vcpu *vcpu, unsigned first_slot, uint64_t ram_bytes, uint64_t *bitmap)
+void vcpu_ram_written(struct vcpu *vcpu, unsigned first_slot, uint64_t ram_bytes, uint64_t *bitmap)
 {
     for (unsigned i = 0; i < SLOTS; i++) {
         struct slot slot = slot_at(i, ram_bytes);
