@@ -1,8 +1,8 @@
 /*
  * The vCPU's engine on /dev/kvm (backend.h): entering the guest, serving its exits, and time.
  *
- * MSRs are ours but for those that instructions use or that KVM must know (kvm_msrs below): a filter makes the others
- * exit, and cpu/msr.c answers. A write of ours that KVM has a place for is passed on.
+ * MSRs are ours but for those that instructions use or that KVM must know (vcpu_filter_msrs): the others exit, and
+ * cpu/msr.c answers. A write of ours that KVM has a place for is passed on.
  */
 #include "kvm/backend.h"
 
@@ -61,36 +61,6 @@ static void put_tsc(struct backend *backend)
 
 /* --- opening --- */
 
-/* MSRs that the guest reaches without an exit. */
-static const struct {
-    uint32_t first, count;
-    bool writes;
-} kvm_msrs[] = {
-    { MSR_TSC, 1, false },   /* RDTSC's counter; a write moves our offset */
-    { 0x48, 1, true },       /* IA32_SPEC_CTRL */
-    { 0x174, 3, true },      /* IA32_SYSENTER_CS, ESP, EIP */
-    { 0xC0000080, 5, true }, /* IA32_EFER, STAR, LSTAR, CSTAR, FMASK */
-    { 0xC0000100, 4, true }, /* FS.base, GS.base, KERNEL_GS_BASE, TSC_AUX */
-};
-#define KVM_MSR_RANGES (sizeof(kvm_msrs) / sizeof(kvm_msrs[0]))
-
-/* All others exit, where this kernel has filters. */
-static void filter_msrs(struct vcpu *vcpu)
-{
-    static uint8_t all = 0xFF; /* KVM only reads it */
-    struct kvm_msr_filter filter = { .flags = KVM_MSR_FILTER_DEFAULT_DENY };
-    _Static_assert(KVM_MSR_RANGES <= KVM_MSR_FILTER_MAX_RANGES, "a filter has room for every range");
-    for (unsigned i = 0; i < KVM_MSR_RANGES; i++)
-        filter.ranges[i] = (struct kvm_msr_filter_range){
-            .flags = KVM_MSR_FILTER_READ | (kvm_msrs[i].writes ? KVM_MSR_FILTER_WRITE : 0),
-            .base = kvm_msrs[i].first,
-            .nmsrs = kvm_msrs[i].count,
-            .bitmap = &all,
-        };
-    if (vcpu->user_msrs)
-        ioctl(vcpu->vm, KVM_X86_SET_MSR_FILTER, &filter);
-}
-
 static int open_parts(struct backend *backend, const char **why)
 {
     struct vcpu *vcpu = &backend->vcpu;
@@ -106,7 +76,7 @@ static int open_parts(struct backend *backend, const char **why)
     error = vcpu_cpuid_of_model(vcpu, backend->cpu, vcpu_set_tsc_khz(vcpu, CLOCK_HZ / 1000));
     if (error)
         return error;
-    filter_msrs(vcpu);
+    vcpu_filter_msrs(vcpu);
     *why = "no memory";
     backend->written = calloc(ram->size_bytes / RAM_PAGE_BYTES / 64 + 1, sizeof(*backend->written));
     return backend->written ? 0 : -ENOMEM;

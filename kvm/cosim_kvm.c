@@ -175,22 +175,6 @@ static uint8_t *refusal_of(struct kvm_cosim *kvm, const struct cosim_insn *at)
     return &kvm->refused[at->insn.has_memory][at->insn.row - isa_rows];
 }
 
-/* FS or GS, and another segment prefix, which 64-bit mode ignores: KVM's emulator takes the last one. */
-static bool has_two_segments(const struct cosim_insn *at)
-{
-    bool used = false, ignored = false;
-    for (unsigned i = 0; i < at->insn.length; i++) {
-        uint8_t byte = at->bytes[i];
-        if (byte == 0x64 || byte == 0x65)
-            used = true;
-        else if (byte == 0x26 || byte == 0x2E || byte == 0x36 || byte == 0x3E)
-            ignored = true;
-        else if (byte != 0x66 && byte != 0x67 && byte != 0xF0 && byte != 0xF2 && byte != 0xF3)
-            break;
-    }
-    return used && ignored && at->insn.mode_bits == 64;
-}
-
 /* Why the machine's vCPU cannot step it, before it has tried; NULL: it may. */
 static const char *system_refuses(struct kvm_cosim *kvm, const struct cosim_insn *at)
 {
@@ -199,7 +183,7 @@ static const char *system_refuses(struct kvm_cosim *kvm, const struct cosim_insn
     const struct cpu *cpu = kvm->cpu;
     if (kvm->host.probes[HOST_CPL0_NATIVE])
         return NULL;
-    if (mnemonic_is(at, wrong) || has_two_segments(at))
+    if (mnemonic_is(at, wrong) || cosim_two_segments(at))
         return "KVM's emulator executes something else";
     if (mnemonic_is(at, runs_on))
         return refusals[REFUSED_RUNS_ON];

@@ -78,22 +78,35 @@ static void print_page(const struct cosim_ram *copy, uint64_t page, unsigned off
             ram_physical(copy->original, page) + offset, theirs, ours);
 }
 
+/* The next page from this one on that differs, and where; the number of pages if there is none. */
+static uint64_t next_difference(const struct cosim_ram *copy, uint64_t page, unsigned *offset)
+{
+    const struct ram *ram = copy->original;
+    uint64_t pages = copy->size_bytes / RAM_PAGE_BYTES;
+    for (; page < pages; page++)
+        if ((is_written(copy, page) || ram->written_epoch[page] > copy->compared_epoch) &&
+            page_differs(copy->bytes + page * RAM_PAGE_BYTES, ram_page_bytes(ram, page), offset))
+            break;
+    return page;
+}
+
+bool cosim_ram_equal(const struct cosim_ram *copy)
+{
+    unsigned offset;
+    return next_difference(copy, 0, &offset) == copy->size_bytes / RAM_PAGE_BYTES;
+}
+
 unsigned cosim_ram_compare(struct cosim_ram *copy, FILE *text)
 {
-    struct ram *ram = copy->original;
     uint64_t pages = copy->size_bytes / RAM_PAGE_BYTES;
     unsigned count = 0, offset;
-    for (uint64_t page = 0; page < pages; page++) {
-        if (!is_written(copy, page) && ram->written_epoch[page] <= copy->compared_epoch)
-            continue;
-        if (!page_differs(copy->bytes + page * RAM_PAGE_BYTES, ram_page_bytes(ram, page), &offset))
-            continue;
+    for (uint64_t page = 0; (page = next_difference(copy, page, &offset)) < pages; page++) {
         count++;
         if (text)
             print_page(copy, page, offset, text);
-        memcpy(copy->bytes + page * RAM_PAGE_BYTES, ram_page_bytes(ram, page), RAM_PAGE_BYTES);
+        memcpy(copy->bytes + page * RAM_PAGE_BYTES, ram_page_bytes(copy->original, page), RAM_PAGE_BYTES);
     }
     memset(copy->written, 0, (pages / 64 + 1) * sizeof(*copy->written));
-    copy->compared_epoch = ram_next_epoch(ram);
+    copy->compared_epoch = ram_next_epoch(copy->original);
     return count;
 }

@@ -31,5 +31,7 @@ void cosim_ram_take(struct cosim_ram *copy, bool take_back);
  * NULL.
  */
 unsigned cosim_ram_compare(struct cosim_ram *copy, FILE *text);
+/* Whether it would find none; nothing changes. */
+bool cosim_ram_equal(const struct cosim_ram *copy);
 
 #endif

@@ -77,6 +77,11 @@ void vcpu_take_regs(const struct kvm_regs *regs, struct cpu *cpu);
 void vcpu_put_sregs(const struct cpu *cpu, struct kvm_sregs *sregs);
 void vcpu_take_sregs(const struct kvm_sregs *sregs, struct cpu *cpu);
 
+/* From now on all MSRs exit but those that instructions use or that KVM must know, where this kernel has filters. */
+void vcpu_filter_msrs(struct vcpu *vcpu);
+/* Whether an access by the guest exits then. */
+bool vcpu_msr_exits(uint32_t index, bool writes);
+
 /* Gives KVM the value of one MSR. False: this kernel has no place for it, or refuses the value. */
 bool vcpu_put_msr(struct vcpu *vcpu, uint32_t index, uint64_t value);
 
