@@ -92,8 +92,15 @@ const char *exits_host_doubts_mode(const struct exits_host *host, const struct c
 
 const char *exits_host_doubts_result(const struct exits_host *host, const struct cpu *cpu, const struct cosim_insn *at)
 {
+    static const char *const flushes[] = { "CLFLUSH", "CLFLUSHOPT", "CLWB", NULL };
     if (!host->user_differs)
         return NULL;
+    if (at->decoded && at->faulted && at->insn.rep)
+        return "a fault in REP: KVM's emulator forgets the iterations before it, or has read the port";
+    if (at->decoded && at->faulted && is_one_of(at, flushes))
+        return "KVM's emulator does not look at the address";
+    if (at->faulted && cpu->fault.vector == VEC_DB)
+        return "KVM pushes other flags for #DB";
     if (at->cpl == 3 && cpu->cpl != 3)
         return "an exception at CPL 3: its frame shows flags and selectors of the host";
     if (at->cpl != 3 && cpu->cpl == 3)

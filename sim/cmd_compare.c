@@ -30,7 +30,7 @@ static const struct option compare_options[] = {
     { "windows", 0, "N", "so many times, at places --every apart (1)", OPTION_NUMBER, AT(windows), 0, NULL },
     { "every", 0, "CYCLES", "distance of the windows (100M)", OPTION_NUMBER, AT(every), 1000, NULL },
     { "differences", 0, "N", "stop a window after so many differences (1)", OPTION_NUMBER, AT(differences), 0, NULL },
-    { "memory", 0, "N", "compare all written pages every N steps (1024)", OPTION_NUMBER, AT(memory), 0, NULL },
+    { "memory-every", 0, "N", "compare all written pages every N steps (1024)", OPTION_NUMBER, AT(memory), 0, NULL },
     GUEST_OPTIONS(struct compare_options, guest),
     { "quiet", 'q', NULL, "only differences and the last table", OPTION_FLAG, AT(quiet), 0, NULL },
     { 0 },
