@@ -458,6 +458,23 @@ static void kvm_explain(void *reference, FILE *out)
                                                  : "vCPU, in the kernel's software emulator (advisory)");
 }
 
+static const struct cpu *kvm_state(void *reference)
+{
+    return &((struct kvm_cosim *)reference)->state;
+}
+
+static const uint64_t *kvm_written(void *reference)
+{
+    struct kvm_cosim *kvm = reference;
+    collect_written(kvm);
+    return kvm->written;
+}
+
+static const uint8_t *kvm_page(void *reference, uint64_t page)
+{
+    return ((struct kvm_cosim *)reference)->ram + page * RAM_PAGE_BYTES;
+}
+
 const struct cosim_reference cosim_kvm = {
     .name = "kvm",
     .init = kvm_init,
@@ -468,4 +485,7 @@ const struct cosim_reference cosim_kvm = {
     .compare = kvm_compare,
     .compare_memory = kvm_compare_memory,
     .explain = kvm_explain,
+    .state = kvm_state,
+    .written = kvm_written,
+    .page = kvm_page,
 };
