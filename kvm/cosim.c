@@ -163,8 +163,8 @@ static void report_difference(struct cosim *cosim, const struct cosim_insn *at, 
     char text[160] = "no instruction";
     FILE *out = cosim->report;
     cosim->totals.differing++;
-    if (cosim->found)
-        cosim->found(cosim->watcher, at, step);
+    if (cosim->found && !cosim->found(cosim->watcher, at, step))
+        cosim->made_earlier = true;
     if (!out)
         return;
     if (at->decoded)
@@ -285,9 +285,8 @@ static void check_memory(struct cosim *cosim, const struct cosim_insn *at)
         return;
     }
     cosim->totals.differing++;
-    cosim->memory_differed = true;
-    if (cosim->found && at)
-        cosim->found(cosim->watcher, at, NULL);
+    if (!at || (cosim->found && !cosim->found(cosim->watcher, at, NULL)))
+        cosim->made_earlier = true;
     if (cosim->report)
         fprintf(cosim->report, "memory differs at cycle %" PRIu64 ", written since the last comparison\n",
                 cosim->cpu->board->clock.now_cycles);

@@ -98,11 +98,11 @@ struct cosim {
     bool behind;            /* the reference's state is to be overridden before its next step */
     uint64_t since_memory;  /* steps since memory was compared */
     uint64_t checked_cycle; /* where it was compared last */
-    bool memory_differed;   /* a difference in memory ended the run: some step since checked_cycle made it */
-    /* Who watches, NULL: nobody. Before a step, and at a difference which that step has made, before anything is
-     * reported; step NULL: in memory. */
+    bool made_earlier;      /* what differs was made by some step since checked_cycle, not by the last one */
+    /* Who watches, NULL: nobody. Before a step, and at a difference, before anything is reported; step NULL: in memory.
+     * False: it is not that step which makes it. */
     void (*before)(void *watcher, struct cpu *cpu);
-    void (*found)(void *watcher, const struct cosim_insn *at, const struct cosim_step *step);
+    bool (*found)(void *watcher, const struct cosim_insn *at, const struct cosim_step *step);
     void *watcher;
     /* Runs the interpreter to its next boundary. False: the run is over. */
     bool (*advance)(void *context);

@@ -152,13 +152,14 @@ static bool bench_advance(void *context)
     return true;
 }
 
-static void trial_found(void *watcher, const struct cosim_insn *at, const struct cosim_step *step)
+static bool trial_found(void *watcher, const struct cosim_insn *at, const struct cosim_step *step)
 {
     struct trial *trial = ((struct maker *)watcher)->trial;
     trial->state_differs = true;
     trial->we_faulted = at->faulted;
     trial->it_faulted = step->result == COSIM_FAULTED;
     trial->fault = step->fault;
+    return true;
 }
 
 /* The page before the step, as the vector has it. */
@@ -348,7 +349,7 @@ static int reduce(struct maker *maker, const struct trial *wanted)
 
 static void describe(struct maker *maker, const struct cosim_insn *at)
 {
-    char insn[80], processor[60];
+    char insn[80], processor[96];
     insn_format(&at->insn, at->rip, insn, sizeof(insn));
     difftest_host_name(processor, sizeof(processor));
     snprintf(maker->vector->text, sizeof(maker->vector->text), "%s: lockstep with %s at cycle %" PRIu64 " on %s", insn,
@@ -409,7 +410,7 @@ static const char *make(const struct cosim_vectors *vectors, const struct cosim_
     return problem;
 }
 
-static void found(void *watcher, const struct cosim_insn *at, const struct cosim_step *step)
+static bool found(void *watcher, const struct cosim_insn *at, const struct cosim_step *step)
 {
     struct cosim_vectors *vectors = watcher;
     FILE *report = vectors->cosim->report, *out = NULL;
@@ -437,6 +438,7 @@ static void found(void *watcher, const struct cosim_insn *at, const struct cosim
     if (vector)
         system_vector_free(vector);
     free(vector);
+    return !problem;
 }
 
 struct cosim_vectors *cosim_vectors_open(struct cosim *cosim, const char *folder, void (*step)(struct cpu *cpu))

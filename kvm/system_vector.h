@@ -16,7 +16,7 @@
 #include <stdio.h>
 
 #define SYSTEM_LINE_BYTES 16u
-#define SYSTEM_TEXT_BYTES 200u
+#define SYSTEM_TEXT_BYTES 240u
 #define SYSTEM_STEPS_MAX  0x10000u
 /* Memory of guests is a multiple of pages; a vector that asks for more is malformed. */
 #define SYSTEM_RAM_MAX (1ull << 36)

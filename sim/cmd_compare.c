@@ -80,7 +80,7 @@ static void add_totals(struct cosim_totals *sum, const struct cosim_totals *tota
 
 /*
  * One window: the reference is opened anew, so that nothing of the last one is left. *memory_from: where the steps
- * begin of which one made a difference in memory, if that is all that is known.
+ * begin of which one made a difference that showed later, in memory.
  */
 static enum status compare_window(const struct compare_options *options, struct session *session,
                                   struct cosim_totals *sum, uint64_t *memory_from)
@@ -106,7 +106,7 @@ static enum status compare_window(const struct compare_options *options, struct 
     }
     cosim_run(&cosim, options->steps);
     add_totals(sum, &cosim.totals);
-    if (cosim.memory_differed && options->memory != 1)
+    if (cosim.made_earlier && options->memory != 1)
         *memory_from = cosim.checked_cycle;
     cosim_vectors_close(vectors);
     cosim_close(&cosim);
@@ -141,7 +141,8 @@ static enum status compare_session(const struct compare_options *options, struct
     return status || !totals.differing ? status : STATUS_DIVERGED;
 }
 
-/* Compares; and where only memory is known to differ, its steps once more, each with all that it has written. */
+/* Compares; and where a difference was made by an earlier step, once more from there, each step with all that it has
+ * written. */
 static enum status compare(const struct compare_options *options, const struct image_file *file,
                            const struct session_config *config)
 {
