@@ -218,6 +218,9 @@ struct cosim_step cosim_user_step(struct cosim_user *user, uint64_t cr3)
         user->in_handler = true;
         if (frame.vector == VEC_DB) {
             take_registers(user);
+            /* POPF takes TF away; and AC is not to be where it has no effect */
+            user->regs.rflags = (user->regs.rflags & user->flags) | FLAGS_FIXED | FLAG_TF | FLAG_IF;
+            frame_of(user)->rflags = user->regs.rflags;
             return (struct cosim_step){ .result = COSIM_STEPPED };
         }
         struct kvm_sregs sregs;
