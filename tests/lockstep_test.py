@@ -17,6 +17,7 @@ import tempfile
 TESTS = pathlib.Path(__file__).resolve().parent
 TABLE = TESTS / "lockstep.txt"
 SKIPPED = 77
+USER_SKIPPED_MAX = 1  # in % of what runs at CPL 3: the microkernel's variants run there, and the processor itself does, too
 
 
 def guests():
@@ -60,8 +61,8 @@ def check(sim, folder, names):
             continue
         share, skipped, text = compare(sim, folder, name, steps, image, options)
         print(f"{name}: {share:.2f} % compared, of CPL 3 {skipped:.2f} % skipped", flush=True)
-        if share + 0.5 < least:
-            print(f"  expected {least} %\n{text}")
+        if share + 0.5 < least or name.startswith("nbody/") and skipped >= USER_SKIPPED_MAX:
+            print(f"  expected {least} %, and below {USER_SKIPPED_MAX} %\n{text}")
             failed += 1
     return f"{failed} guests were compared less than they were" if failed else 0
 
