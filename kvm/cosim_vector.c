@@ -266,6 +266,7 @@ static bool is_same(const struct trial *a, const struct trial *b)
 {
     return b->valid && a->state_differs == b->state_differs && a->memory_differs == b->memory_differs &&
            a->we_faulted == b->we_faulted && a->it_faulted == b->it_faulted && a->fault.vector == b->fault.vector &&
+           a->fault.error == b->fault.error && a->fault.cr2 == b->fault.cr2 &&
            memcmp(a->fields, b->fields, sizeof(a->fields)) == 0;
 }
 

@@ -141,6 +141,8 @@ foreach(group asm nbody)
 endforeach()
 add_test(NAME lockstep/guests COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/lockstep_test.py check
   $<TARGET_FILE:sim> ${CMAKE_CURRENT_BINARY_DIR} hello rings mix multiboot)
+add_test(NAME without_kvm COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/without_kvm.sh $<TARGET_FILE:sim> ${CMAKE_CURRENT_BINARY_DIR})
+set_tests_properties(without_kvm PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 300)
 set_tests_properties(lockstep/asm lockstep/nbody lockstep/guests PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 600)
 
 add_custom_target(guests ALL DEPENDS ${GUESTS})
