@@ -131,22 +131,43 @@ static void space_write(struct bus *bus, bool is_port, uint64_t address, unsigne
         range->write(range->device, address - range->base, bytes, value & ones(bytes));
 }
 
+static uint64_t access_read(struct bus *bus, bool is_port, uint64_t address, unsigned bytes)
+{
+    uint64_t value = space_read(bus, is_port, address, bytes);
+    if (bus->seen)
+        bus->seen(
+            bus->spectator,
+            &(struct bus_access){ .address = address, .value = value, .bytes = (uint8_t)bytes, .is_port = is_port });
+    return value;
+}
+
+static void access_write(struct bus *bus, bool is_port, uint64_t address, unsigned bytes, uint64_t value)
+{
+    space_write(bus, is_port, address, bytes, value);
+    if (bus->seen)
+        bus->seen(bus->spectator, &(struct bus_access){ .address = address,
+                                                        .value = value & ones(bytes),
+                                                        .bytes = (uint8_t)bytes,
+                                                        .is_port = is_port,
+                                                        .is_write = true });
+}
+
 uint64_t bus_port_read(struct bus *bus, uint16_t port, unsigned bytes)
 {
-    return space_read(bus, true, port, bytes);
+    return access_read(bus, true, port, bytes);
 }
 
 void bus_port_write(struct bus *bus, uint16_t port, unsigned bytes, uint64_t value)
 {
-    space_write(bus, true, port, bytes, value);
+    access_write(bus, true, port, bytes, value);
 }
 
 uint64_t bus_mmio_read(struct bus *bus, uint64_t physical, unsigned bytes)
 {
-    return space_read(bus, false, physical, bytes);
+    return access_read(bus, false, physical, bytes);
 }
 
 void bus_mmio_write(struct bus *bus, uint64_t physical, unsigned bytes, uint64_t value)
 {
-    space_write(bus, false, physical, bytes, value);
+    access_write(bus, false, physical, bytes, value);
 }

@@ -29,10 +29,21 @@ struct bus_space {
     unsigned count;
 };
 
+/* An access as the processor makes it: to a port or to memory that is no RAM, in the pieces the processor cuts it into.
+ */
+struct bus_access {
+    uint64_t address, value; /* value: written, or read */
+    uint8_t bytes;
+    bool is_port, is_write;
+};
+
 struct bus {
     struct bus_space ports;
     struct bus_space mmio;
     struct tally *tally;
+    /* Who is told of each access once it has been made; NULL: nobody. A spectator, who changes nothing. */
+    void (*seen)(void *spectator, const struct bus_access *access);
+    void *spectator;
 };
 
 void bus_init(struct bus *bus, struct tally *tally);

@@ -72,6 +72,21 @@ void cosim_look(struct cpu *cpu, struct cosim_insn *at)
         look_at_memory(cpu, at);
 }
 
+bool cosim_two_segments(const struct cosim_insn *at)
+{
+    bool used = false, ignored = false;
+    for (unsigned i = 0; i < at->insn.length; i++) {
+        uint8_t byte = at->bytes[i];
+        if (byte == 0x64 || byte == 0x65)
+            used = true;
+        else if (byte == 0x26 || byte == 0x2E || byte == 0x36 || byte == 0x3E)
+            ignored = true;
+        else if (byte != 0x66 && byte != 0x67 && byte != 0xF0 && byte != 0xF2 && byte != 0xF3)
+            break;
+    }
+    return used && ignored && at->insn.mode_bits == 64;
+}
+
 /* --- what hardware may choose --- */
 
 const char *cosim_free_choice(const struct cosim_insn *at)
@@ -191,8 +206,7 @@ static bool same_fault(const struct cpu *cpu, const struct fault *fault)
            (fault->vector != VEC_PF || cpu->cr2 == fault->cr2);
 }
 
-/* What stands in front of the instruction changes the way it runs: a boundary whose event goes first. */
-static bool event_due(const struct cpu *cpu)
+bool cosim_event_due(const struct cpu *cpu)
 {
     return cpu->activity != ACTIVE || cpu->pending_db ||
            (lapic_has_request(cpu->lapic) && (cpu->rflags & FLAG_IF || !lapic_interrupt_pending(cpu->lapic)) &&
@@ -218,7 +232,7 @@ static bool catch_up(struct cosim *cosim, const struct cosim_insn *at)
         return false;
     while (cpu_rip(cpu) == at->rip && (cpu->gpr[RCX] & mask) > (rcx & mask)) {
         uint64_t retired = cpu->retired;
-        bool event = event_due(cpu);
+        bool event = cosim_event_due(cpu);
         if (!cosim->advance(cosim->context))
             return false;
         cosim->totals.steps++;
@@ -298,7 +312,7 @@ bool cosim_step(struct cosim *cosim)
     struct cpu *cpu = cosim->cpu;
     struct cosim_insn at;
     cosim_look(cpu, &at);
-    bool event = event_due(cpu);
+    bool event = cosim_event_due(cpu);
     const char *choice = cosim_free_choice(&at);
     uint64_t retired = cpu->retired;
     if (cosim->before)

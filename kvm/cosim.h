@@ -122,6 +122,10 @@ void cosim_print_totals(const struct cosim_totals *totals, FILE *out);
 
 /* Why hardware is free in what this instruction gives, a constant text; NULL: it is not. */
 const char *cosim_free_choice(const struct cosim_insn *insn);
+/* FS or GS, and another segment prefix, which 64-bit mode ignores: KVM's emulator takes the last one. */
+bool cosim_two_segments(const struct cosim_insn *insn);
+/* At a boundary: an event goes before the instruction, or the vCPU waits for one. */
+bool cosim_event_due(const struct cpu *cpu);
 /* Decodes the instruction at the vCPU's RIP without changing anything. */
 void cosim_look(struct cpu *cpu, struct cosim_insn *insn);
 

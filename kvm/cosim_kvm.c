@@ -10,18 +10,19 @@
 #include "cpu/flags.h"
 #include "cpu/isa.h"
 #include "cpu/mem.h"
+#include "kvm/cosim_compare.h"
 #include "kvm/cosim_ram.h"
 #include "kvm/cosim_skip.h"
 #include "kvm/cosim_user.h"
 #include "kvm/difftest.h"
 #include "kvm/host.h"
+#include "kvm/vcpu_ram.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 
 #define LIMIT_NS 2000000000ull
 
@@ -35,10 +36,7 @@ struct kvm_cosim {
     struct vcpu vcpu;
     struct cosim_user *user; /* NULL: vcpu steps at every CPL */
     bool at_user;            /* user's guest holds the state */
-    uint8_t *ram;            /* the copy */
-    uint64_t ram_bytes;
-    uint64_t *written; /* bitmap over RAM pages */
-    uint32_t copied_epoch, compared_epoch;
+    struct cosim_ram ram;
     struct cpu state;                  /* what the reference has, for comparisons */
     uint8_t refused[2][ISA_ROW_COUNT]; /* rows KVM gave up on, with and without a memory operand: enum refusal */
     uint64_t features[2];              /* of the host's processor */
@@ -53,33 +51,28 @@ static void kvm_close(void *reference)
     struct kvm_cosim *kvm = reference;
     cosim_user_close(kvm->user);
     vcpu_close(&kvm->vcpu);
-    if (kvm->ram)
-        munmap(kvm->ram, kvm->ram_bytes);
-    free(kvm->written);
+    cosim_ram_close(&kvm->ram);
     free(kvm);
 }
 
 static bool open_parts(struct kvm_cosim *kvm, const char **why)
 {
     struct vcpu *vcpu = &kvm->vcpu;
-    kvm->ram_bytes = kvm->cpu->board->ram.size_bytes;
-    kvm->written = calloc(kvm->ram_bytes / RAM_PAGE_BYTES / 64 + 1, sizeof(*kvm->written));
-    void *ram = mmap(NULL, kvm->ram_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     *why = "no memory";
-    if (!kvm->written || ram == MAP_FAILED)
+    if (!cosim_ram_open(&kvm->ram, &kvm->cpu->board->ram))
         return false;
-    kvm->ram = ram;
     if (vcpu_open(vcpu, why))
         return false;
     *why = "KVM takes neither RAM nor CPUID";
-    if (cosim_ram_map(vcpu, 0, 0, kvm->ram, kvm->ram_bytes) || vcpu_cpuid_of_host(vcpu) || vcpu_single_step(vcpu, true))
+    if (vcpu_ram_map(vcpu, 0, 0, kvm->ram.bytes, kvm->ram.size_bytes) || vcpu_cpuid_of_host(vcpu) ||
+        vcpu_single_step(vcpu, true))
         return false;
     vcpu->run->kvm_valid_regs = vcpu->sync_regs & (KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS);
     *why = "KVM does not carry registers in its run structure";
     if (vcpu->run->kvm_valid_regs != (KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS))
         return false;
     if (!kvm->host.probes[HOST_CPL3_STEP])
-        kvm->user = cosim_user_open(kvm->ram, kvm->ram_bytes, why);
+        kvm->user = cosim_user_open(kvm->ram.bytes, kvm->ram.size_bytes, why);
     return kvm->host.probes[HOST_CPL3_STEP] || kvm->user;
 }
 
@@ -93,43 +86,28 @@ static void *kvm_init(struct cpu *cpu, const char **why)
     kvm->vcpu.vm = kvm->vcpu.system = kvm->vcpu.fd = -1;
     host_look(&kvm->host);
     difftest_host_features(kvm->features);
-    if (host_can(&kvm->host, HOST_LOCKSTEP_CPL0, why) != HOST_NO && open_parts(kvm, why)) {
-        const struct ram *ram = &cpu->board->ram;
-        static const uint8_t zeros[RAM_PAGE_BYTES];
-        for (uint64_t at = 0; at < kvm->ram_bytes; at += RAM_PAGE_BYTES)
-            if (memcmp(ram->bytes + at, zeros, RAM_PAGE_BYTES) != 0)
-                memcpy(kvm->ram + at, ram->bytes + at, RAM_PAGE_BYTES);
-        kvm->copied_epoch = kvm->compared_epoch = ram_next_epoch(&cpu->board->ram);
+    if (host_can(&kvm->host, HOST_LOCKSTEP_CPL0, why) != HOST_NO && open_parts(kvm, why))
         return kvm;
-    }
     kvm_close(kvm);
     return NULL;
 }
 
 /* --- taking over --- */
 
-/* The pages that the reference has written, into kvm->written. */
+/* The pages that the reference has written, into kvm->ram.written. */
 static void collect_written(struct kvm_cosim *kvm)
 {
-    cosim_ram_written(&kvm->vcpu, 0, kvm->ram_bytes, kvm->written);
+    vcpu_ram_written(&kvm->vcpu, 0, kvm->ram.size_bytes, kvm->ram.written);
     if (kvm->user)
-        cosim_user_written(kvm->user, kvm->written);
+        cosim_user_written(kvm->user, kvm->ram.written);
 }
 
 static void copy_written(struct kvm_cosim *kvm)
 {
-    struct ram *ram = &kvm->cpu->board->ram;
-    if (kvm->tainted) {
+    if (kvm->tainted)
         collect_written(kvm);
-        for (uint64_t page = 0; page < kvm->ram_bytes / RAM_PAGE_BYTES; page++)
-            if (kvm->written[page / 64] >> (page % 64) & 1)
-                memcpy(kvm->ram + page * RAM_PAGE_BYTES, ram_page_bytes(ram, page), RAM_PAGE_BYTES);
-    }
+    cosim_ram_take(&kvm->ram, kvm->tainted);
     kvm->tainted = false;
-    for (uint64_t page = 0; page < kvm->ram_bytes / RAM_PAGE_BYTES; page++)
-        if (ram->written_epoch[page] > kvm->copied_epoch)
-            memcpy(kvm->ram + page * RAM_PAGE_BYTES, ram_page_bytes(ram, page), RAM_PAGE_BYTES);
-    kvm->copied_epoch = ram_next_epoch(ram);
 }
 
 static bool runs_as_user(const struct kvm_cosim *kvm, const struct cpu *cpu)
@@ -258,45 +236,6 @@ static int fetch_state(struct kvm_cosim *kvm, const struct cosim_insn *at)
     return error;
 }
 
-/* A segment register that holds nothing: what its hidden part says is the processor's own business. */
-static void forgive_null_segments(struct kvm_cosim *kvm)
-{
-    for (unsigned i = ES; i <= GS; i++) {
-        struct segment *a = &kvm->state.segment[i];
-        const struct segment *b = &kvm->cpu->segment[i];
-        bool null = b->attributes & SEG_UNUSABLE || (b->selector & ~3u) == 0;
-        if (null && (a->attributes & SEG_UNUSABLE || (a->selector & ~3u) == 0) && a->selector == b->selector) {
-            a->attributes = b->attributes;
-            a->limit = b->limit;
-            a->base = i >= FS ? a->base : b->base;
-        }
-    }
-}
-
-static unsigned differ_fields(const struct kvm_cosim *kvm, FILE *text)
-{
-    const struct part ours = { "sim", kvm->cpu, sizeof(*kvm->cpu), cpu_field_count, cpu_fields };
-    const struct part theirs = { "kvm", (void *)(uintptr_t)&kvm->state, sizeof(kvm->state), cpu_field_count,
-                                 cpu_fields };
-    unsigned count = 0;
-    for (unsigned i = 0; i < cpu_field_count; i++) {
-        const struct field *field = &cpu_fields[i];
-        if (field->kind != FIELD_STATE ||
-            !memcmp((const char *)kvm->cpu + field->offset, (const char *)&kvm->state + field->offset,
-                    (size_t)field->count * field->bytes))
-            continue;
-        for (uint32_t j = 0; j < field->count; j++) {
-            uint64_t a = field_value(&theirs, field, j), b = field_value(&ours, field, j);
-            if (a == b)
-                continue;
-            count++;
-            if (text)
-                fprintf(text, "  %s[%u]: %" PRIx64 " in KVM, %" PRIx64 " in sim\n", field->name, j, a, b);
-        }
-    }
-    return count;
-}
-
 /* The bytes of the memory operand, and those at the top of the stack, in both copies of RAM. */
 static unsigned differ_operand(const struct kvm_cosim *kvm, uint64_t linear, unsigned bytes, const char *what,
                                FILE *text)
@@ -308,7 +247,7 @@ static unsigned differ_operand(const struct kvm_cosim *kvm, uint64_t linear, uns
     uint64_t page = ram_page_at(&kvm->cpu->board->ram, physical);
     if (page == RAM_NO_PAGE)
         return 0;
-    memcpy(a, kvm->ram + page * RAM_PAGE_BYTES + physical % RAM_PAGE_BYTES, bytes);
+    memcpy(a, kvm->ram.bytes + page * RAM_PAGE_BYTES + physical % RAM_PAGE_BYTES, bytes);
     memcpy(b, ram_page_bytes(&kvm->cpu->board->ram, page) + physical % RAM_PAGE_BYTES, bytes);
     if (memcmp(a, b, bytes) == 0)
         return 0;
@@ -333,11 +272,10 @@ static unsigned kvm_compare(void *reference, const struct cosim_insn *at, FILE *
             fputs("  KVM does not give its state\n", text);
         return 1;
     }
-    forgive_null_segments(kvm);
     state->rflags = (state->rflags & ~FLAGS_IGNORED) | (cpu->rflags & FLAGS_IGNORED);
     uint64_t undefined = (state->rflags ^ cpu->rflags) & at->insn.row->flags_undefined;
     state->rflags ^= undefined;
-    unsigned count = differ_fields(kvm, text);
+    unsigned count = cosim_compare_state(cpu, state, text);
     kvm->tainted |= count != 0;
     if (at->has_address && at->bytes_there)
         count += differ_operand(kvm, at->linear, at->bytes_there, "memory operand", text);
@@ -352,45 +290,11 @@ static unsigned kvm_compare(void *reference, const struct cosim_insn *at, FILE *
     return count;
 }
 
-/* Pages that differ in more than accessed and dirty bits of present entries: processors may keep translations. */
-static bool page_differs(const uint8_t *a, const uint8_t *b, unsigned *at)
-{
-    for (unsigned i = 0; i < RAM_PAGE_BYTES; i += 8) {
-        uint64_t x, y;
-        memcpy(&x, a + i, 8);
-        memcpy(&y, b + i, 8);
-        if (x == y || ((x ^ y) & ~0x60ull) == 0)
-            continue;
-        *at = i;
-        return true;
-    }
-    return false;
-}
-
 static unsigned kvm_compare_memory(void *reference, FILE *text)
 {
     struct kvm_cosim *kvm = reference;
-    struct ram *ram = &kvm->cpu->board->ram;
-    uint64_t pages = kvm->ram_bytes / RAM_PAGE_BYTES;
-    unsigned count = 0, offset;
     collect_written(kvm);
-    for (uint64_t page = 0; page < pages; page++) {
-        if (!(kvm->written[page / 64] >> (page % 64) & 1) && ram->written_epoch[page] <= kvm->compared_epoch)
-            continue;
-        const uint8_t *ours = ram_page_bytes(ram, page);
-        uint8_t *theirs = kvm->ram + page * RAM_PAGE_BYTES;
-        if (!page_differs(theirs, ours, &offset))
-            continue;
-        count++;
-        if (text)
-            fprintf(text, "  physical %" PRIx64 ": %016" PRIx64 " in KVM, %016" PRIx64 " in sim\n",
-                    ram_physical(ram, page) + offset, *(const uint64_t *)(const void *)(theirs + offset),
-                    *(const uint64_t *)(const void *)(ours + offset));
-        memcpy(theirs, ours, RAM_PAGE_BYTES);
-    }
-    memset(kvm->written, 0, (pages / 64 + 1) * sizeof(*kvm->written));
-    kvm->compared_epoch = ram_next_epoch(ram);
-    return count;
+    return cosim_ram_compare(&kvm->ram, text);
 }
 
 static void kvm_explain(void *reference, FILE *out)
@@ -411,12 +315,12 @@ static const uint64_t *kvm_written(void *reference)
 {
     struct kvm_cosim *kvm = reference;
     collect_written(kvm);
-    return kvm->written;
+    return kvm->ram.written;
 }
 
 static const uint8_t *kvm_page(void *reference, uint64_t page)
 {
-    return ((struct kvm_cosim *)reference)->ram + page * RAM_PAGE_BYTES;
+    return ((struct kvm_cosim *)reference)->ram.bytes + page * RAM_PAGE_BYTES;
 }
 
 void cosim_kvm_unskip(void *reference, const char *name)

@@ -1,17 +1,37 @@
 /*
- * The reference's copy of guest RAM as memory slots of a KVM machine, with dirty logs.
+ * A reference's copy of guest RAM: kept up with the interpreter's, and compared with it.
  *
- * The copy has the layout of `struct ram`: a page number means the same in both. The legacy hole is no slot, so that an
- * access to it exits.
+ * The copy has the layout of `struct ram`: a page number means the same in both.
  */
 #ifndef KVM_COSIM_RAM_H
 #define KVM_COSIM_RAM_H
 
-#include "kvm/vcpu.h"
+#include "devices/ram.h"
 
-/* Maps RAM from slot `first_slot` on, every physical address moved up by `base`. 0 or a negative errno. */
-int cosim_ram_map(struct vcpu *vcpu, unsigned first_slot, uint64_t base, uint8_t *ram, uint64_t ram_bytes);
-/* Adds the pages that the guest has written since the last call to a bitmap over RAM pages. */
-void cosim_ram_written(struct vcpu *vcpu, unsigned first_slot, uint64_t ram_bytes, uint64_t *bitmap);
+#include <stdio.h>
+
+struct cosim_ram {
+    struct ram *original; /* the interpreter's; its epochs are moved on, nothing else */
+    uint8_t *bytes;       /* the copy, shareable with KVM */
+    uint64_t size_bytes;
+    uint64_t *written; /* bitmap over pages that the reference has written since the last comparison: the caller's to
+                          fill in */
+    uint32_t copied_epoch, compared_epoch;
+};
+
+/* Makes the copy. False: no memory. */
+bool cosim_ram_open(struct cosim_ram *copy, struct ram *original);
+/* Does nothing on a copy of zeros. */
+void cosim_ram_close(struct cosim_ram *copy);
+/* Takes over what the interpreter has written since the last call; take_back: what the reference has written, too. */
+void cosim_ram_take(struct cosim_ram *copy, bool take_back);
+/*
+ * Compares all pages that either side has written since the last call, but for accessed and dirty bits: processors may
+ * keep translations. A page that differs becomes the interpreter's. The number of pages; a line each in `text` unless
+ * NULL.
+ */
+unsigned cosim_ram_compare(struct cosim_ram *copy, FILE *text);
+/* Whether it would find none; nothing changes. */
+bool cosim_ram_equal(const struct cosim_ram *copy);
 
 #endif

@@ -26,21 +26,9 @@ static bool names_segment(const struct cosim_skip_case *now)
     return false;
 }
 
-/* FS or GS, and another segment prefix, which 64-bit mode ignores. */
 static bool has_two_segments(const struct cosim_skip_case *now)
 {
-    const struct cosim_insn *at = now->at;
-    bool used = false, ignored = false;
-    for (unsigned i = 0; i < at->insn.length; i++) {
-        uint8_t byte = at->bytes[i];
-        if (byte == 0x64 || byte == 0x65)
-            used = true;
-        else if (byte == 0x26 || byte == 0x2E || byte == 0x36 || byte == 0x3E)
-            ignored = true;
-        else if (byte != 0x66 && byte != 0x67 && byte != 0xF0 && byte != 0xF2 && byte != 0xF3)
-            break;
-    }
-    return used && ignored && at->insn.mode_bits == 64;
+    return cosim_two_segments(now->at);
 }
 
 /* A register of 32 bits that does not equal EAX: the manual's pseudocode writes it back, processors do not. */

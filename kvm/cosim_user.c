@@ -7,7 +7,7 @@
 #include "kvm/cosim_user.h"
 
 #include "cpu/flags.h"
-#include "kvm/cosim_ram.h"
+#include "kvm/vcpu_ram.h"
 #include "kvm/small_guest.h"
 
 #include <errno.h>
@@ -77,7 +77,7 @@ struct cosim_user *cosim_user_open(uint8_t *ram, uint64_t ram_bytes, const char 
     install_handlers(user);
     user->mark = user->guest.next_free;
     user->guest.vcpu.run->kvm_valid_regs = user->guest.vcpu.sync_regs & KVM_SYNC_X86_REGS;
-    if (cosim_ram_map(&user->guest.vcpu, RAM_SLOT, RAM_BASE, ram, ram_bytes) == 0)
+    if (vcpu_ram_map(&user->guest.vcpu, RAM_SLOT, RAM_BASE, ram, ram_bytes) == 0)
         return user;
     *why = "KVM does not take the guest's RAM";
     cosim_user_close(user);
@@ -273,5 +273,5 @@ void cosim_user_put_flags(struct cosim_user *user, const struct cpu *cpu)
 
 void cosim_user_written(struct cosim_user *user, uint64_t *bitmap)
 {
-    cosim_ram_written(&user->guest.vcpu, RAM_SLOT, user->ram_bytes, bitmap);
+    vcpu_ram_written(&user->guest.vcpu, RAM_SLOT, user->ram_bytes, bitmap);
 }

@@ -4,7 +4,7 @@
  * Which pages a step touches is learnt by running it in a machine of fresh memory: the kernel knows which pages of a
  * mapping were ever touched. Those get their contents, and the step is run again, until no other page is touched.
  */
-#define _DEFAULT_SOURCE /* mincore, MAP_ANONYMOUS */
+#define _DEFAULT_SOURCE /* mincore */
 #include "kvm/cosim_vector.h"
 
 #include "cpu/flags.h"
@@ -12,6 +12,7 @@
 #include "cpu/mem.h"
 #include "cpu/model.h"
 #include "cpu/undefined.h"
+#include "kvm/cosim_ram.h"
 #include "kvm/difftest.h"
 #include "kvm/system_vector.h"
 
@@ -29,10 +30,8 @@ struct cosim_vectors {
     struct cosim *cosim;
     const char *folder;
     void (*step)(struct cpu *cpu);
-    struct cpu state; /* before the step that runs now */
-    uint8_t *shadow;  /* RAM before it */
-    uint64_t ram_bytes;
-    uint32_t epoch;
+    struct cpu state;     /* before the step that runs now */
+    struct cosim_ram ram; /* RAM before it */
     unsigned written;
 };
 
@@ -58,19 +57,11 @@ struct maker {
 
 /* --- the state before --- */
 
-static void copy_written(struct cosim_vectors *vectors, struct ram *ram)
-{
-    for (uint64_t page = 0; page < vectors->ram_bytes / RAM_PAGE_BYTES; page++)
-        if (ram->written_epoch[page] > vectors->epoch)
-            memcpy(vectors->shadow + page * RAM_PAGE_BYTES, ram_page_bytes(ram, page), RAM_PAGE_BYTES);
-    vectors->epoch = ram_next_epoch(ram);
-}
-
 static void before(void *watcher, struct cpu *cpu)
 {
     struct cosim_vectors *vectors = watcher;
     vectors->state = *cpu;
-    copy_written(vectors, &cpu->board->ram);
+    cosim_ram_take(&vectors->ram, false);
 }
 
 /* --- which memory --- */
@@ -108,7 +99,7 @@ static void touch_all(struct maker *maker)
 static int take_page(struct maker *maker, uint64_t page)
 {
     static const uint8_t zeros[SYSTEM_LINE_BYTES];
-    const uint8_t *bytes = maker->vectors->shadow + page * RAM_PAGE_BYTES;
+    const uint8_t *bytes = maker->vectors->ram.bytes + page * RAM_PAGE_BYTES;
     uint64_t physical = ram_physical(&maker->bench.board.ram, page);
     for (unsigned at = 0; at < RAM_PAGE_BYTES; at += SYSTEM_LINE_BYTES)
         if (memcmp(bytes + at, zeros, SYSTEM_LINE_BYTES) != 0 &&
@@ -387,7 +378,7 @@ static const char *make(const struct cosim_vectors *vectors, const struct cosim_
     const char *problem = "no memory";
     vector->how = vectors->state.undefined.how;
     vector->model = vectors->state.model;
-    vector->ram_bytes = vectors->ram_bytes;
+    vector->ram_bytes = vectors->ram.size_bytes;
     vector->state = vectors->state;
     vector->length = at->insn.length;
     memcpy(vector->bytes, at->bytes, at->insn.length);
@@ -450,15 +441,10 @@ struct cosim_vectors *cosim_vectors_open(struct cosim *cosim, const char *folder
     vectors->cosim = cosim;
     vectors->folder = folder;
     vectors->step = step;
-    vectors->ram_bytes = cosim->cpu->board->ram.size_bytes;
-    void *shadow =
-        mmap(NULL, vectors->ram_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (shadow == MAP_FAILED) {
+    if (!cosim_ram_open(&vectors->ram, &cosim->cpu->board->ram)) {
         free(vectors);
         return NULL;
     }
-    vectors->shadow = shadow;
-    copy_written(vectors, &cosim->cpu->board->ram);
     cosim->before = before;
     cosim->found = found;
     cosim->watcher = vectors;
@@ -476,6 +462,6 @@ void cosim_vectors_close(struct cosim_vectors *vectors)
         return;
     vectors->cosim->before = NULL;
     vectors->cosim->found = NULL;
-    munmap(vectors->shadow, vectors->ram_bytes);
+    cosim_ram_close(&vectors->ram);
     free(vectors);
 }

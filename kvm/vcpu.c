@@ -14,7 +14,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define CPUID_ENTRIES_MAX 256u
+#define CPUID_ENTRIES_MAX        256u
+#define CPUID_1_ECX_TSC_DEADLINE (1u << 24)
 
 static bool has(const struct vcpu *vcpu, unsigned long capability)
 {
@@ -159,7 +160,31 @@ static void add_leaf(struct kvm_cpuid2 *cpuid, const struct cpu *cpu, uint32_t l
                                                                .edx = out[3] };
 }
 
-int vcpu_cpuid_of_model(struct vcpu *vcpu, const struct cpu *cpu)
+uint32_t vcpu_set_tsc_khz(struct vcpu *vcpu, uint32_t khz)
+{
+    if (has(vcpu, KVM_CAP_TSC_CONTROL) && !ioctl(vcpu->fd, KVM_SET_TSC_KHZ, (unsigned long)khz))
+        return khz;
+    int now = ioctl(vcpu->fd, KVM_GET_TSC_KHZ, 0);
+    return now > 0 ? (uint32_t)now : 0;
+}
+
+/* The model's leaves say that the counter runs at the clock's rate; here it does not. */
+static void set_tsc_rate(struct kvm_cpuid2 *cpuid, uint32_t khz)
+{
+    for (uint32_t i = 0; i < cpuid->nent; i++) {
+        struct kvm_cpuid_entry2 *entry = &cpuid->entries[i];
+        if (entry->function == 1) {
+            entry->ecx &= ~CPUID_1_ECX_TSC_DEADLINE;
+        } else if (entry->function == 0x15) { /* counter / crystal = EBX / EAX */
+            entry->eax = khz ? LAPIC_CRYSTAL_HZ / 1000 : 0;
+            entry->ebx = khz;
+        } else if (entry->function == 0x16) { /* MHz */
+            entry->eax = entry->ebx = khz / 1000;
+        }
+    }
+}
+
+int vcpu_cpuid_of_model(struct vcpu *vcpu, const struct cpu *cpu, uint32_t tsc_khz)
 {
     struct kvm_cpuid2 *cpuid = cpuid_buffer();
     uint32_t out[4];
@@ -176,6 +201,8 @@ int vcpu_cpuid_of_model(struct vcpu *vcpu, const struct cpu *cpu)
     cpu_cpuid(cpu, 0x80000000, 0, out);
     for (uint32_t leaf = 0x80000000; leaf <= out[0]; leaf++)
         add_leaf(cpuid, cpu, leaf, 0, false);
+    if (tsc_khz != CLOCK_HZ / 1000)
+        set_tsc_rate(cpuid, tsc_khz);
     return set_cpuid(vcpu, cpuid);
 }
 

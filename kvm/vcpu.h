@@ -43,8 +43,13 @@ int vcpu_map(struct vcpu *vcpu, unsigned slot, uint64_t physical, void *host, ui
 
 /* Gives the vCPU the CPUID of the host as KVM offers it. 0 or a negative errno. */
 int vcpu_cpuid_of_host(struct vcpu *vcpu);
-/* The CPUID leaves of a vCPU of ours, as its model answers. 0 or a negative errno. */
-int vcpu_cpuid_of_model(struct vcpu *vcpu, const struct cpu *cpu);
+/* The rate of the vCPU's time-stamp counter in kHz: the one asked for, or what the host can do; 0 if it is unknown. */
+uint32_t vcpu_set_tsc_khz(struct vcpu *vcpu, uint32_t khz);
+/*
+ * The CPUID leaves of a vCPU of ours, as its model answers; but leaves 15H and 16H name this rate of the counter, and
+ * where it is not the clock's there is no TSC-deadline timer, since its deadlines would be off. 0 or a negative errno.
+ */
+int vcpu_cpuid_of_model(struct vcpu *vcpu, const struct cpu *cpu, uint32_t tsc_khz);
 
 /*
  * Enters the guest until it exits, for `limit_ns` of host time at most. Returns KVM_EXIT_ of run->exit_reason;
@@ -71,6 +76,14 @@ void vcpu_take_regs(const struct kvm_regs *regs, struct cpu *cpu);
 /* Segments, tables and control registers alone; PDPTEs not. cpu_update_mode() is the caller's. */
 void vcpu_put_sregs(const struct cpu *cpu, struct kvm_sregs *sregs);
 void vcpu_take_sregs(const struct kvm_sregs *sregs, struct cpu *cpu);
+
+/* From now on all MSRs exit but those that instructions use or that KVM must know, where this kernel has filters. */
+void vcpu_filter_msrs(struct vcpu *vcpu);
+/* Whether an access by the guest exits then. */
+bool vcpu_msr_exits(uint32_t index, bool writes);
+
+/* Gives KVM the value of one MSR. False: this kernel has no place for it, or refuses the value. */
+bool vcpu_put_msr(struct vcpu *vcpu, uint32_t index, uint64_t value);
 
 /* Fields of struct cpu that a KVM vCPU has no place for by its nature: NULL-terminated names as in cpu_fields. */
 extern const char *const vcpu_state_lacks[];

@@ -141,6 +141,49 @@ static int store_msrs(struct vcpu *vcpu, struct cpu *cpu)
     return 0;
 }
 
+/* MSRs that the guest reaches without an exit. */
+static const struct {
+    uint32_t first, count;
+    bool writes;
+} native_msrs[] = {
+    { 0x10, 1, false },      /* IA32_TIME_STAMP_COUNTER: a write moves our offset */
+    { 0x48, 1, true },       /* IA32_SPEC_CTRL */
+    { 0x174, 3, true },      /* IA32_SYSENTER_CS, ESP, EIP */
+    { 0xC0000080, 5, true }, /* IA32_EFER, STAR, LSTAR, CSTAR, FMASK */
+    { 0xC0000100, 4, true }, /* FS.base, GS.base, KERNEL_GS_BASE, TSC_AUX */
+};
+#define NATIVE_RANGES (sizeof(native_msrs) / sizeof(native_msrs[0]))
+
+void vcpu_filter_msrs(struct vcpu *vcpu)
+{
+    static uint8_t all = 0xFF; /* KVM only reads it */
+    struct kvm_msr_filter filter = { .flags = KVM_MSR_FILTER_DEFAULT_DENY };
+    _Static_assert(NATIVE_RANGES <= KVM_MSR_FILTER_MAX_RANGES, "a filter has room for every range");
+    for (unsigned i = 0; i < NATIVE_RANGES; i++)
+        filter.ranges[i] = (struct kvm_msr_filter_range){
+            .flags = KVM_MSR_FILTER_READ | (native_msrs[i].writes ? KVM_MSR_FILTER_WRITE : 0),
+            .base = native_msrs[i].first,
+            .nmsrs = native_msrs[i].count,
+            .bitmap = &all,
+        };
+    if (vcpu->user_msrs)
+        ioctl(vcpu->vm, KVM_X86_SET_MSR_FILTER, &filter);
+}
+
+bool vcpu_msr_exits(uint32_t index, bool writes)
+{
+    for (unsigned i = 0; i < NATIVE_RANGES; i++)
+        if (index - native_msrs[i].first < native_msrs[i].count)
+            return writes && !native_msrs[i].writes;
+    return true;
+}
+
+bool vcpu_put_msr(struct vcpu *vcpu, uint32_t index, uint64_t value)
+{
+    struct msr_list list = { .nmsrs = 1, .entries[0] = { .index = index, .data = value } };
+    return ioctl(vcpu->fd, KVM_SET_MSRS, &list) == 1;
+}
+
 bool vcpu_holds_field(const struct vcpu *vcpu, const char *field)
 {
     for (unsigned i = 0; vcpu_state_lacks[i]; i++)

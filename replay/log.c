@@ -37,6 +37,7 @@ static const char *const reason_names[LOG_REASONS] = {
     [LOG_LIMIT] = "limit",
     [LOG_QUIT] = "quit",
     [LOG_SIGNAL] = "signal",
+    [LOG_BACKEND] = "backend",
 };
 
 const char *log_reason_name(enum log_reason reason)

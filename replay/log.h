@@ -46,7 +46,8 @@ enum log_reason {
     LOG_NEVER_WAKES,
     LOG_LIMIT,
     LOG_QUIT,
-    LOG_SIGNAL, /* code: its number */
+    LOG_SIGNAL,  /* code: its number */
+    LOG_BACKEND, /* KVM could not go on with the guest */
     LOG_REASONS,
 };
 

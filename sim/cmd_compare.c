@@ -5,8 +5,9 @@
  * STATUS_BAD_INPUT the log.
  */
 #include "kvm/cosim_vector.h"
+#include "sim/by_exits.h"
 #include "sim/commands.h"
-#include "sim/options.h"
+#include "sim/guest_options.h"
 #include "sim/recorded.h"
 #include "sim/session.h"
 
@@ -17,8 +18,8 @@
 #define COMPARE_SKIPPED 77 /* what ctest takes for "skipped" */
 
 struct compare_options {
-    const char *kernel, *initrd, *vectors;
-    struct option_list modules;
+    struct guest_options guest; /* with a log: its images alone */
+    const char *vectors;
     uint64_t from, steps, windows, every, differences, memory;
     bool quiet;
 };
@@ -32,16 +33,17 @@ static const struct option compare_options[] = {
     { "differences", 0, "N", "stop a window after so many differences (1)", OPTION_NUMBER, AT(differences), 0, NULL },
     { "memory", 0, "N", "compare all written pages every N steps (1024)", OPTION_NUMBER, AT(memory), 0, NULL },
     { "vectors", 0, "DIR", "where each difference is written as a vector", OPTION_TEXT, AT(vectors), 0, NULL },
-    { "kernel", 0, "FILE", "the kernel, if it is no longer where the log says", OPTION_TEXT, AT(kernel), 0, NULL },
-    { "initrd", 0, "FILE", "the initrd, likewise", OPTION_TEXT, AT(initrd), 0, NULL },
-    { "module", 0, "FILE", "a module, likewise; in the recorded order", OPTION_TEXTS, AT(modules), 0, NULL },
+    GUEST_OPTIONS(struct compare_options, guest),
     { "quiet", 'q', NULL, "only differences and the last table", OPTION_FLAG, AT(quiet), 0, NULL },
     { 0 },
 };
 static const struct command_line compare_line = {
     .command = "compare",
     .positional = "LOG",
-    .summary = "Replays a log, and from a cycle on steps KVM beside the interpreter, comparing after each instruction.",
+    .summary =
+        "With a log: replays it, and from a cycle on steps KVM beside the interpreter, comparing after each\n"
+        "instruction; --kernel, --initrd and --module say where its images are now. Without: starts the guest on\n"
+        "both, and compares at each exit. Options from --kernel on as for sim run.",
     .options = compare_options,
 };
 
@@ -164,9 +166,35 @@ static enum status compare(const struct compare_options *options, const struct i
     return status;
 }
 
+/* The guest of the command line on both sides from its start. */
+static enum status compare_guest(const struct compare_options *options)
+{
+    char error[IMAGE_ERROR_BYTES];
+    struct session session;
+    struct session_config config = { 0 };
+    struct session_limits limits = guest_options_limits(&options->guest);
+    limits.quiet = true;
+    enum status status = guest_options_config(&options->guest, &config);
+    config.on_reset = config.on_reset == ON_RESET_REBOOT ? ON_RESET_OK : config.on_reset;
+    if (!status) {
+        status = session_open(&session, &config, &limits, error);
+        if (status)
+            fprintf(stderr, "sim: %s\n", error);
+        else
+            status = guest_options_dialogue(&options->guest, &session.dialogue);
+        if (!status)
+            status = by_exits_run(&session);
+        session_close(&session);
+    }
+    session_config_free(&config);
+    return status;
+}
+
 int cmd_compare(int argc, char **argv)
 {
-    struct compare_options options = { .steps = 20000, .windows = 1, .every = 100000000, .differences = 1 };
+    struct compare_options options = {
+        .guest = GUEST_DEFAULTS, .steps = 20000, .windows = 1, .every = 100000000, .differences = 1
+    };
     char error[IMAGE_ERROR_BYTES];
     const char *path;
     struct image_file file;
@@ -175,8 +203,10 @@ int cmd_compare(int argc, char **argv)
     int parsed = options_parse(&compare_line, &options, &path, argc, argv);
     if (parsed)
         return parsed == OPTIONS_HELP ? STATUS_OK : STATUS_USAGE;
+    if (!path && options.guest.kernel)
+        return (int)compare_guest(&options);
     if (!path) {
-        fputs("sim compare: needs a log (see sim compare --help)\n", stderr);
+        fputs("sim compare: needs a log or --kernel (see sim compare --help)\n", stderr);
         return STATUS_USAGE;
     }
     if (image_read(&file, "log", path, error)) {
@@ -189,8 +219,10 @@ int cmd_compare(int argc, char **argv)
     } else if (!session_config_from_header(&config, &reader.header, error)) {
         fprintf(stderr, "sim: %s: %s\n", path, error);
     } else {
-        struct recorded_paths paths = { options.kernel, options.initrd, &options.modules };
+        struct recorded_paths paths = { options.guest.kernel, options.guest.initrd, &options.guest.modules };
         status = recorded_images(&paths, &reader.header, &config);
+        if (config.on_reset == ON_RESET_REBOOT)
+            config.on_reset = ON_RESET_OK; /* the reference has one machine: the first reset ends it */
         if (!status)
             status = compare(&options, &file, &config);
         session_config_free(&config);

@@ -2,6 +2,7 @@
  * sim replay: runs a recorded guest again, with the inputs of its log and nothing else, and compares the machine's
  * state at each mark.
  */
+#include "sim/by_exits.h"
 #include "sim/commands.h"
 #include "sim/narrow.h"
 #include "sim/options.h"
@@ -23,7 +24,7 @@ struct replay_options {
     struct option_list modules;
     uint64_t to;
     struct option_range single_step;
-    unsigned fp;
+    unsigned fp, backend;
     bool verify, dump, quiet;
 };
 
@@ -38,6 +39,8 @@ static const struct option replay_options[] = {
     { "initrd", 0, "FILE", "the initrd, likewise", OPTION_TEXT, AT(initrd), 0, NULL },
     { "module", 0, "FILE", "a module, likewise; in the recorded order", OPTION_TEXTS, AT(modules), 0, NULL },
     { "fp", 0, "WAY", "SSE arithmetic by host or soft, with equal results (host)", OPTION_CHOICE, AT(fp), 0, fp_names },
+    { "backend", 0, "WHICH", "kvm: with --verify, runs KVM beside the interpreter and compares at each exit",
+      OPTION_CHOICE, AT(backend), 0, backend_names },
     { "single-step", 0, "FROM:TO", "run each instruction by itself between these cycles, with equal results",
       OPTION_RANGE, AT(single_step), 0, NULL },
     { "quiet", 'q', NULL, "no status line, no summary", OPTION_FLAG, AT(quiet), 0, NULL },
@@ -148,6 +151,22 @@ static void narrow_down(const struct session_config *config, const struct log_re
                 replayer->equal_cycle);
 }
 
+/* What the replay came to, told and as a status. */
+static enum status finish_replay(const struct replay_options *options, struct session *session,
+                                 struct replayer *replayer)
+{
+    if (session->error) {
+        fprintf(stderr, "sim: %s: %s\n", session->error_what, strerror(-session->error));
+        return STATUS_HOST_ERROR;
+    }
+    enum status status = verdict_status(replayer);
+    if (!options->quiet || status)
+        print_verdict(session, replayer);
+    if (options->to != UINT64_MAX || options->dump)
+        print_state(machine_board(session->machine));
+    return status;
+}
+
 static enum status replay_session(const struct replay_options *options, struct log_reader *reader,
                                   const struct session_config *config)
 {
@@ -171,20 +190,15 @@ static enum status replay_session(const struct replay_options *options, struct l
         session.goal_cycles = log_last_cycle(reader->bytes, reader->size);
         if (session.goal_cycles > options->to)
             session.goal_cycles = options->to;
-        session_run(&session);
-        if (session.error) {
-            fprintf(stderr, "sim: %s: %s\n", session.error_what, strerror(-session.error));
-            status = STATUS_HOST_ERROR;
-        } else {
-            status = verdict_status(&replayer);
-            if (!options->quiet || status)
-                print_verdict(&session, &replayer);
-            if (options->to != UINT64_MAX || options->dump)
-                print_state(machine_board(session.machine));
-        }
+        if (options->backend == BACKEND_KVM)
+            status = by_exits_run(&session);
+        else
+            session_run(&session);
+        if (!status)
+            status = finish_replay(options, &session, &replayer);
     }
     session_close(&session);
-    if (status == STATUS_DIVERGED)
+    if (replayer.verdict == REPLAY_DIVERGED)
         narrow_down(config, reader, &replayer);
     return status;
 }
@@ -196,6 +210,8 @@ static enum status replay_log(const struct replay_options *options, const char *
     if (!session_config_from_header(&config, &reader->header, error))
         return refuse(STATUS_BAD_INPUT, path, error);
     config.machine.soft_fp = options->fp;
+    if (options->backend == BACKEND_KVM && config.on_reset == ON_RESET_REBOOT)
+        return refuse(STATUS_BAD_INPUT, path, "recorded with --on-reset reboot, but KVM runs one boot");
     struct recorded_paths paths = { options->kernel, options->initrd, &options->modules };
     enum status status = recorded_images(&paths, &reader->header, &config);
     if (!status)
@@ -216,6 +232,8 @@ int cmd_replay(int argc, char **argv)
         return parsed == OPTIONS_HELP ? STATUS_OK : STATUS_USAGE;
     if (!path)
         return refuse(STATUS_USAGE, "replay", "needs a log (see sim replay --help)");
+    if (options.backend == BACKEND_KVM && (!options.verify || options.to != UINT64_MAX))
+        return refuse(STATUS_USAGE, "--backend kvm", "needs --verify, and no --to");
     if (image_read(&file, "log", path, error)) {
         fprintf(stderr, "sim: %s\n", error);
         return STATUS_BAD_INPUT;

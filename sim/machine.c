@@ -16,6 +16,7 @@
 #include "devices/pit8254.h"
 #include "devices/rtc146818.h"
 #include "devices/uart16550.h"
+#include "kvm/backend.h"
 #include "sim/acpi.h"
 
 #include <errno.h>
@@ -43,6 +44,7 @@ struct machine {
     struct misc_ports misc;
     struct cpu *cpus; /* owned */
     unsigned cpu_count;
+    struct backend *kvm; /* owned; NULL: the interpreter runs the vCPU */
     uint64_t rsdp;
     struct machine_console console;
 };
@@ -176,6 +178,7 @@ void machine_destroy(struct machine *machine)
 {
     if (!machine)
         return;
+    backend_close(machine->kvm);
     for (unsigned i = 0; machine->cpus && i < machine->cpu_count; i++)
         cpu_destroy(&machine->cpus[i]);
     free(machine->cpus);
@@ -211,10 +214,52 @@ uint64_t machine_retired(const struct machine *machine)
     return retired;
 }
 
+uint64_t machine_busy(const struct machine *machine)
+{
+    return machine->kvm ? backend_busy_cycles(machine->kvm) : machine_retired(machine);
+}
+
 /* --- running --- */
+
+int machine_use_kvm(struct machine *machine, const char **why)
+{
+    return backend_open(&machine->kvm, &machine->cpus[0], why);
+}
+
+void machine_explain(const struct machine *machine, const char *prefix, FILE *out)
+{
+    if (machine->kvm)
+        backend_explain(machine->kvm, prefix, out);
+}
+
+/* machine_run() on KVM. */
+static enum machine_stop run_on_kvm(struct machine *machine, uint64_t stop_cycle)
+{
+    struct board *board = &machine->board;
+    const struct cpu *cpu = &machine->cpus[0];
+    do {
+        clock_fire_due(&board->clock);
+        if (board->request != BOARD_RUN)
+            return MACHINE_REQUEST;
+        if (board->clock.now_cycles >= stop_cycle)
+            return MACHINE_STOPPED;
+        backend_take_interrupts(machine->kvm);
+        if (cpu->activity != ACTIVE)
+            return MACHINE_HALTED;
+    } while (backend_run(machine->kvm, stop_cycle));
+    return MACHINE_FAILED;
+}
+
+static enum machine_stop run_and_sync(struct machine *machine, uint64_t stop_cycle)
+{
+    enum machine_stop stop = run_on_kvm(machine, stop_cycle);
+    return backend_sync(machine->kvm) ? stop : MACHINE_FAILED;
+}
 
 enum machine_stop machine_run(struct machine *machine, uint64_t stop_cycle)
 {
+    if (machine->kvm)
+        return run_and_sync(machine, stop_cycle);
     struct board *board = &machine->board;
     struct cpu *cpu = &machine->cpus[0];
     uint64_t before = board->clock.now_cycles;

@@ -39,6 +39,7 @@ enum machine_stop {
     MACHINE_STOPPED, /* the clock stands at stop_cycle, or behind it where no instruction ends there */
     MACHINE_HALTED,  /* every vCPU is halted and nothing is due now */
     MACHINE_REQUEST, /* board->request says what */
+    MACHINE_FAILED,  /* KVM cannot go on with the guest (machine_explain) */
 };
 
 /*
@@ -49,6 +50,14 @@ int machine_create(struct machine **machine, const struct machine_config *config
                    uint64_t start_cycle, uint64_t boot);
 void machine_destroy(struct machine *machine);
 
+/*
+ * From now on the guest runs on KVM (kvm/backend.h): call it once, when the guest is loaded. The clock follows the
+ * host's, and no instructions are counted. 0; or a negative errno and a text for people in *why.
+ */
+int machine_use_kvm(struct machine *machine, const char **why);
+/* After MACHINE_FAILED: why, and what to do; lines begin with `prefix`. */
+void machine_explain(const struct machine *machine, const char *prefix, FILE *out);
+
 struct board *machine_board(struct machine *machine);
 /* The vCPU that the loaders set up. */
 struct cpu *machine_boot_cpu(struct machine *machine);
@@ -57,6 +66,8 @@ uint64_t machine_rsdp(const struct machine *machine);
 uint64_t machine_now(const struct machine *machine);
 /* Instructions retired since the machine was created. */
 uint64_t machine_retired(const struct machine *machine);
+/* The same as a measure of how busy the guest is; on KVM, which counts none, cycles spent in the guest. */
+uint64_t machine_busy(const struct machine *machine);
 
 /*
  * Runs up to stop_cycle. On return it stands at a boundary: events due have fired, and (but for MACHINE_HALTED, where

@@ -32,6 +32,8 @@ static bool side_run(void *context, uint64_t stop_cycle)
                 return false;
             machine_board(machine)->request = BOARD_RUN;
             break;
+        case MACHINE_FAILED: /* no side runs on KVM */
+            return false;
         }
     }
     return true;

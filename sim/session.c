@@ -22,6 +22,12 @@ uint64_t session_instructions(const struct session *session)
     return session->retired_before + machine_retired(session->machine);
 }
 
+/* How much the guest has done so far, to tell whether it idles. */
+static uint64_t session_busy(const struct session *session)
+{
+    return session->busy_before + machine_busy(session->machine);
+}
+
 static void session_end(struct session *session, enum log_reason reason, uint64_t code)
 {
     if (session->ended)
@@ -50,7 +56,7 @@ static void session_put(void *context, uint8_t byte)
     if (session->replayer)
         return;
     session->idle_since = board->clock.now_cycles;
-    session->active_at_idle = session_instructions(session);
+    session->active_at_idle = session_busy(session);
     bool answered = dialogue_output(&session->dialogue, byte, board->clock.now_cycles);
     session->until_seen |= matcher_next(&session->until, byte);
     session->fail_seen |= matcher_next(&session->fail, byte);
@@ -88,7 +94,7 @@ static void session_feed(struct session *session, uint64_t now)
     if (!count)
         return;
     session->idle_since = now;
-    session->active_at_idle = session_instructions(session);
+    session->active_at_idle = session_busy(session);
     int error = session->recorder.log ? recorder_input(&session->recorder, now, LOG_CONSOLE, typed, count) : 0;
     if (error)
         session_fail(session, "writing the log", error);
@@ -187,7 +193,7 @@ static uint64_t session_stop_cycle(const struct session *session)
 static bool session_idles(struct session *session, uint64_t now)
 {
     uint64_t passed = now - session->idle_since;
-    uint64_t active = session_instructions(session) - session->active_at_idle;
+    uint64_t active = session_busy(session) - session->active_at_idle;
     if (active > IDLE_ACTIVE_SHARE * CLOCK_HZ / 1000 && active > passed / IDLE_ACTIVE_SHARE) {
         session->idle_since = now;
         session->active_at_idle += active;
@@ -255,7 +261,7 @@ static void session_idle(struct session *session)
     if (event == CLOCK_NEVER && session->dialogue.next_cycle == DIALOGUE_NEVER) {
         uint64_t woken = session_wait(session, now);
         target = earlier(woken, session->limits.max_cycles);
-    } else if (session->console.is_terminal) {
+    } else if (session->console.is_terminal || session->config->backend == BACKEND_KVM) {
         target = session_pace(session, now, target);
     }
     if (session->ended)
@@ -276,6 +282,16 @@ void tally_add(struct tally *sum, const struct tally *tally)
                 sum->entries[j].count += entry->count - 1;
     }
     sum->overflow += tally->overflow;
+}
+
+static enum status session_use_kvm(struct session *session, char error[IMAGE_ERROR_BYTES])
+{
+    const char *why;
+    int failure = machine_use_kvm(session->machine, &why);
+    if (!failure)
+        return STATUS_OK;
+    snprintf(error, IMAGE_ERROR_BYTES, "--backend kvm: %s (%s)", why, strerror(-failure));
+    return STATUS_BACKEND;
 }
 
 /* Builds the machine of the next boot and loads the guest into it. */
@@ -305,7 +321,9 @@ static enum status session_boot(struct session *session, uint64_t start_cycle, c
         .rsdp = machine_rsdp(session->machine),
     };
     failure = load_kernel(machine_board(session->machine), machine_boot_cpu(session->machine), &request, error);
-    return failure ? STATUS_BAD_INPUT : STATUS_OK;
+    if (failure)
+        return STATUS_BAD_INPUT;
+    return config->backend == BACKEND_KVM ? session_use_kvm(session, error) : STATUS_OK;
 }
 
 static void session_power_cycle(struct session *session)
@@ -313,6 +331,7 @@ static void session_power_cycle(struct session *session)
     char error[IMAGE_ERROR_BYTES];
     uint64_t now = machine_now(session->machine);
     session->retired_before += machine_retired(session->machine);
+    session->busy_before += machine_busy(session->machine);
     tally_add(&session->tally_before, &machine_board(session->machine)->tally);
     session->boots++;
     state_hash_destroy(&session->hash);
@@ -403,6 +422,9 @@ static void session_go(struct session *session, uint64_t stop_cycle)
         break;
     case MACHINE_REQUEST:
         session_request(session);
+        break;
+    case MACHINE_FAILED:
+        session_end(session, LOG_BACKEND, 0);
         break;
     }
 }

@@ -25,6 +25,10 @@ enum on_reset { ON_RESET_FAIL, ON_RESET_OK, ON_RESET_REBOOT };
 extern const char *const on_reset_names[];   /* NULL-terminated, by enum on_reset */
 extern const char *const load_entry_names[]; /* NULL-terminated, by enum load_entry */
 
+/* Who runs the vCPU. */
+enum backend_kind { BACKEND_INTERPRETER, BACKEND_KVM };
+extern const char *const backend_names[]; /* NULL-terminated, by enum backend_kind */
+
 #define SESSION_MODULES_MAX 14
 #define SESSION_MARK_CYCLES 10000000ull
 
@@ -33,6 +37,7 @@ struct session_config {
     struct machine_config machine;
     unsigned on_reset; /* enum on_reset */
     unsigned entry;    /* enum load_entry */
+    unsigned backend;  /* enum backend_kind; a run on KVM is not repeatable */
     const char *cmdline;
     char undefined[UNDEFINED_TEXT_BYTES]; /* machine.undefined as text */
     uint64_t mark_every;                  /* cycles, at least 1 */
@@ -70,10 +75,11 @@ struct session {
     bool until_seen, fail_seen;
     uint64_t boots;
     uint64_t retired_before;   /* instructions of the boots before a power cycle */
+    uint64_t busy_before;      /* likewise machine_busy() */
     struct tally tally_before; /* what those boots lacked */
     uint64_t next_poll;        /* cycle of the next look at standard input */
     uint64_t idle_since;       /* cycle since which the guest has hardly done anything */
-    uint64_t active_at_idle;   /* instructions at that cycle */
+    uint64_t active_at_idle;   /* session_busy() at that cycle */
     uint64_t pace_debt_ns;     /* by how much the idle clock is ahead of the wall */
     /* how it ended */
     bool ended;
@@ -91,8 +97,8 @@ void session_header(const struct session_config *config, const struct board *boa
                     char fingerprint[STATE_FINGERPRINT_BYTES], struct log_header *header);
 
 /*
- * Takes the configuration back from a header; images are not read. False, with one line in error, if it does not have
- * exactly what this sim knows.
+ * Takes the configuration of an exact log back from its header; images are not read. False, with one line in error, if
+ * it does not have exactly what this sim knows, or was recorded on KVM.
  */
 bool session_config_from_header(struct session_config *config, const struct log_header *header,
                                 char error[IMAGE_ERROR_BYTES]);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 const char *const on_reset_names[] = { "fail", "ok", "reboot", NULL };
+const char *const backend_names[] = { "interpreter", "kvm", NULL };
 const char *const load_entry_names[] = { "auto", "linux64", "pvh", "multiboot", "flat", NULL };
 
 /* In the order of the header. */
@@ -21,6 +22,7 @@ enum setting {
     SETTING_ENTRY,
     SETTING_ON_RESET,
     SETTING_MARK_EVERY,
+    SETTING_BACKEND, /* only there if it is not the interpreter: then the log is not exact */
     SETTINGS
 };
 static const struct {
@@ -31,6 +33,7 @@ static const struct {
     [SETTING_UNDEFINED] = { "undefined", true }, [SETTING_RTC] = { "rtc", false },
     [SETTING_CMDLINE] = { "cmdline", true },     [SETTING_ENTRY] = { "entry", true },
     [SETTING_ON_RESET] = { "on-reset", true },   [SETTING_MARK_EVERY] = { "mark-every", false },
+    [SETTING_BACKEND] = { "backend", true },
 };
 _Static_assert(SETTINGS <= LOG_SETTINGS_MAX, "a header has room for every setting");
 _Static_assert(SESSION_MODULES_MAX + 2 <= LOG_IMAGES_MAX, "a header has room for every image");
@@ -43,8 +46,8 @@ void session_header(const struct session_config *config, const struct board *boa
     header->model = MACHINE_MODEL;
     header->fingerprint = fingerprint;
     header->seed = config->machine.seed;
-    header->setting_count = SETTINGS;
-    for (unsigned i = 0; i < SETTINGS; i++)
+    header->setting_count = config->backend == BACKEND_INTERPRETER ? SETTING_BACKEND : SETTINGS;
+    for (unsigned i = 0; i < header->setting_count; i++)
         header->settings[i].key = settings[i].key;
     header->settings[SETTING_MEMORY].number = config->machine.ram_bytes;
     header->settings[SETTING_CPU].text = config->machine.cpu_model->name;
@@ -54,6 +57,8 @@ void session_header(const struct session_config *config, const struct board *boa
     header->settings[SETTING_ENTRY].text = load_entry_names[config->entry];
     header->settings[SETTING_ON_RESET].text = on_reset_names[config->on_reset];
     header->settings[SETTING_MARK_EVERY].number = config->mark_every;
+    if (config->backend != BACKEND_INTERPRETER)
+        header->settings[SETTING_BACKEND].text = backend_names[config->backend];
     header->images[header->image_count++] = config->kernel.identity;
     if (config->initrd.image.bytes)
         header->images[header->image_count++] = config->initrd.identity;
@@ -109,12 +114,18 @@ bool session_config_from_header(struct session_config *config, const struct log_
                  header->model, MACHINE_MODEL);
         return false;
     }
-    bool known = header->setting_count == SETTINGS;
-    for (unsigned i = 0; known && i < SETTINGS; i++)
+    bool known = header->setting_count == SETTINGS || header->setting_count == SETTING_BACKEND;
+    for (unsigned i = 0; known && i < header->setting_count; i++)
         known = strcmp(header->settings[i].key, settings[i].key) == 0 &&
                 (header->settings[i].text != NULL) == settings[i].is_text;
     if (!known) {
         snprintf(error, IMAGE_ERROR_BYTES, "its header has other settings than this sim knows");
+        return false;
+    }
+    if (header->setting_count == SETTINGS) {
+        snprintf(error, IMAGE_ERROR_BYTES,
+                 "recorded with --backend %.20s, which counts no cycles: the log is not exact and cannot be replayed",
+                 header->settings[SETTING_BACKEND].text);
         return false;
     }
     const char *wrong = take_settings(config, header);

@@ -20,6 +20,7 @@ void status_print(FILE *out)
         { STATUS_IDLE, "the guest only idles, or halted for ever" },
         { STATUS_LIMIT, "--max-cycles was reached" },
         { STATUS_FAIL_TEXT, "the console printed the text of --fail" },
+        { STATUS_BACKEND, "--backend kvm: there is no KVM, or it cannot go on with this guest" },
     };
     fputs("Exit statuses:\n", out);
     for (unsigned i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++)

@@ -18,6 +18,7 @@ enum status {
     STATUS_IDLE = 8,       /* the guest only idles, or halted for ever */
     STATUS_LIMIT = 9,      /* --max-cycles */
     STATUS_FAIL_TEXT = 10, /* the console printed the text of --fail */
+    STATUS_BACKEND = 11,   /* --backend kvm: there is no KVM, or it cannot go on with this guest */
     STATUS_GUEST = 64,     /* 64 + (code & 63): the guest wrote code to the debug-exit port */
 };
 

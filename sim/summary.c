@@ -29,6 +29,8 @@ enum status session_status(const struct session *session)
         return STATUS_LIMIT;
     case LOG_SIGNAL:
         return STATUS_HOST_ERROR;
+    case LOG_BACKEND:
+        return STATUS_BACKEND;
     case LOG_POWER_OFF:
     case LOG_UNTIL:
     case LOG_QUIT:
@@ -78,6 +80,9 @@ static void print_why(const struct session *session)
         break;
     case LOG_SIGNAL:
         fprintf(stderr, "signal %" PRIu64, session->code);
+        break;
+    case LOG_BACKEND:
+        fputs("KVM cannot go on with this guest", stderr);
         break;
     case LOG_REASONS:
         break;

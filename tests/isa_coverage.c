@@ -92,6 +92,8 @@ static bool run(struct machine *machine)
             if (row && board->request == BOARD_DEBUG_EXIT)
                 executed[row - isa_rows] = true;
             return board->request == BOARD_DEBUG_EXIT && board->request_code == 0;
+        case MACHINE_FAILED: /* of KVM only */
+            return false;
         }
         if (row && (machine_retired(machine) > retired || always_faults(row)))
             executed[row - isa_rows] = true;

@@ -17,7 +17,8 @@ GUESTS = pathlib.Path(__file__).resolve().parent / "guests"
 SKIPPED = 77
 
 # Exit statuses, as sim --help lists them.
-OK, HOST_ERROR, USAGE, BAD_INPUT, DIVERGED, INCOMPLETE, RESET, TRIPLE_FAULT, IDLE, LIMIT, FAIL_TEXT = range(11)
+(OK, HOST_ERROR, USAGE, BAD_INPUT, DIVERGED, INCOMPLETE, RESET, TRIPLE_FAULT, IDLE, LIMIT, FAIL_TEXT,
+ BACKEND) = range(12)
 GUEST = 64
 
 # A guest that runs under a sanitizer is 10 to 30 times slower; a machine that is busy makes it slower still.

@@ -115,6 +115,17 @@ uint64_t machine_retired(const struct machine *machine)
     return machine->retired;
 }
 
+uint64_t machine_busy(const struct machine *machine)
+{
+    return machine->retired;
+}
+int machine_use_kvm(struct machine *machine, const char **why)
+{
+    (void)machine;
+    *why = "a toy has no processor";
+    return -ENODEV;
+}
+
 static void toy_obey(struct machine *machine, uint8_t byte)
 {
     struct toy *toy = &machine->toy;
