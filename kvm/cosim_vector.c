@@ -116,12 +116,14 @@ static int discover(struct maker *maker)
     unsigned char *resident = malloc(pages);
     bool *taken = calloc(pages, sizeof(*taken)), more = true;
     int error = resident && taken ? 0 : -ENOMEM;
+#ifdef MADV_NOHUGEPAGE
     if (!error && madvise(ram->bytes, ram->size_bytes, MADV_NOHUGEPAGE) && errno != EINVAL)
         error = -errno;
+#endif
     for (unsigned i = 0; i < DISCOVERIES && more && !error; i++) {
         more = false;
         touch_all(maker);
-        error = mincore(ram->bytes, ram->size_bytes, resident) ? -errno : 0;
+        error = mincore(ram->bytes, ram->size_bytes, (void *)resident) ? -errno : 0;
         for (uint64_t page = 0; page < pages && !error; page++) {
             if (!(resident[page] & 1) || taken[page])
                 continue;
