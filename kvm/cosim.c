@@ -173,11 +173,13 @@ void cosim_print_totals(const struct cosim_totals *totals, FILE *out)
 
 /* --- the loop --- */
 
-static void report_difference(struct cosim *cosim, const struct cosim_insn *at)
+static void report_difference(struct cosim *cosim, const struct cosim_insn *at, const struct cosim_step *step)
 {
     char text[160] = "no instruction";
     FILE *out = cosim->report;
     cosim->totals.differing++;
+    if (cosim->found && !cosim->found(cosim->watcher, at, step))
+        cosim->made_earlier = true;
     if (!out)
         return;
     if (at->decoded)
@@ -260,14 +262,14 @@ static void check(struct cosim *cosim, const struct cosim_insn *at, bool retired
         if (cosim->report)
             fprintf(cosim->report, "the reference met vector %u, error code %x, CR2 %016" PRIx64 "\n",
                     step.fault.vector, step.fault.error, step.fault.cr2);
-        report_difference(cosim, at);
+        report_difference(cosim, at, &step);
         return;
     }
     if (!retired) { /* the reference ran it, the interpreter met an exception */
         if (cosim->report)
             fprintf(cosim->report, "the interpreter met vector %u, error code %x\n", cosim->cpu->fault.vector,
                     cosim->cpu->fault.error);
-        report_difference(cosim, at);
+        report_difference(cosim, at, &step);
         cosim->behind = true;
         return;
     }
@@ -277,7 +279,7 @@ static void check(struct cosim *cosim, const struct cosim_insn *at, bool retired
         return;
     }
     if (cosim->kind->compare(cosim->reference, at, NULL)) {
-        report_difference(cosim, at);
+        report_difference(cosim, at, &step);
         cosim->behind = true;
         return;
     }
@@ -286,19 +288,26 @@ static void check(struct cosim *cosim, const struct cosim_insn *at, bool retired
         cosim->behind = true;
 }
 
-static void check_memory(struct cosim *cosim)
+/* at: the last step, if memory was compared after the one before it; else NULL. */
+static void check_memory(struct cosim *cosim, const struct cosim_insn *at)
 {
     cosim->since_memory = 0;
-    if (cosim->behind || !cosim->kind->compare_memory(cosim->reference, cosim->report))
+    if (cosim->behind)
         return;
+    if (!cosim->kind->compare_memory(cosim->reference, cosim->report)) {
+        cosim->checked_cycle = cosim->cpu->board->clock.now_cycles;
+        return;
+    }
     cosim->totals.differing++;
+    if (!at || (cosim->found && !cosim->found(cosim->watcher, at, NULL)))
+        cosim->made_earlier = true;
     if (cosim->report)
         fprintf(cosim->report, "memory differs at cycle %" PRIu64 ", written since the last comparison\n",
                 cosim->cpu->board->clock.now_cycles);
     cosim->behind = true;
 }
 
-static bool one_step(struct cosim *cosim)
+bool cosim_step(struct cosim *cosim)
 {
     struct cpu *cpu = cosim->cpu;
     struct cosim_insn at;
@@ -306,6 +315,8 @@ static bool one_step(struct cosim *cosim)
     bool event = cosim_event_due(cpu);
     const char *choice = cosim_free_choice(&at);
     uint64_t retired = cpu->retired;
+    if (cosim->before)
+        cosim->before(cosim->watcher, cpu);
     if (cosim->behind && !event && !choice) {
         cosim->kind->override(cosim->reference);
         cosim->behind = false;
@@ -326,7 +337,7 @@ static bool one_step(struct cosim *cosim)
         check(cosim, &at, ran == 1);
     }
     if (++cosim->since_memory >= cosim->memory_steps)
-        check_memory(cosim);
+        check_memory(cosim, cosim->memory_steps == 1 && at.decoded ? &at : NULL);
     return cosim->totals.differing < cosim->differences_max;
 }
 
@@ -334,6 +345,7 @@ bool cosim_open(struct cosim *cosim, const char **why)
 {
     cosim->reference = cosim->kind->init(cosim->cpu, why);
     cosim->behind = true;
+    cosim->checked_cycle = cosim->cpu->board->clock.now_cycles;
     if (!cosim->differences_max)
         cosim->differences_max = 1;
     if (!cosim->memory_steps)
@@ -346,8 +358,8 @@ bool cosim_run(struct cosim *cosim, uint64_t steps)
     bool goes_on = true;
     uint64_t end = cosim->totals.steps + steps;
     while (cosim->totals.steps < end && goes_on)
-        goes_on = one_step(cosim);
-    check_memory(cosim);
+        goes_on = cosim_step(cosim);
+    check_memory(cosim, NULL);
     return goes_on && cosim->totals.differing < cosim->differences_max;
 }
 

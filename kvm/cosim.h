@@ -57,9 +57,18 @@ struct cosim_reference {
     unsigned (*compare_memory)(void *reference, FILE *text);
     /* What state the reference is in, for people. */
     void (*explain)(void *reference, FILE *out);
+    /* For vectors (cosim_vector.h): the state that the last compare() looked at; what the reference does not hold is
+     * the interpreter's. */
+    const struct cpu *(*state)(void *reference);
+    /* A bit set over RAM pages: those it has written since the last compare_memory(). */
+    const uint64_t *(*written)(void *reference);
+    /* A page of its RAM. */
+    const uint8_t *(*page)(void *reference, uint64_t page);
 };
 /* On /dev/kvm (cosim_kvm.c). */
 extern const struct cosim_reference cosim_kvm;
+/* From now on this entry of the explained list (cosim_skip.h) is not skipped: for the test that it is needed. */
+void cosim_kvm_unskip(void *reference, const char *name);
 
 #define COSIM_REASONS 96u
 struct cosim_count {
@@ -88,8 +97,15 @@ struct cosim {
     unsigned differences_max; /* stop after so many */
     uint64_t memory_steps;    /* all written pages are compared this often; 0: every 1024 steps */
     FILE *report;
-    bool behind;           /* the reference's state is to be overridden before its next step */
-    uint64_t since_memory; /* steps since memory was compared */
+    bool behind;            /* the reference's state is to be overridden before its next step */
+    uint64_t since_memory;  /* steps since memory was compared */
+    uint64_t checked_cycle; /* where it was compared last */
+    bool made_earlier;      /* what differs was made by some step since checked_cycle, not by the last one */
+    /* Who watches, NULL: nobody. Before a step, and at a difference, before anything is reported; step NULL: in memory.
+     * False: it is not that step which makes it. */
+    void (*before)(void *watcher, struct cpu *cpu);
+    bool (*found)(void *watcher, const struct cosim_insn *at, const struct cosim_step *step);
+    void *watcher;
     /* Runs the interpreter to its next boundary. False: the run is over. */
     bool (*advance)(void *context);
     void *context;
@@ -99,6 +115,8 @@ struct cosim {
 bool cosim_open(struct cosim *cosim, const char **why);
 /* Goes so many boundaries on. False: the run ended, or differences_max was reached. */
 bool cosim_run(struct cosim *cosim, uint64_t steps);
+/* One boundary on: the same. */
+bool cosim_step(struct cosim *cosim);
 void cosim_close(struct cosim *cosim);
 void cosim_print_totals(const struct cosim_totals *totals, FILE *out);
 

@@ -12,7 +12,9 @@
 #include "cpu/mem.h"
 #include "kvm/cosim_compare.h"
 #include "kvm/cosim_ram.h"
+#include "kvm/cosim_skip.h"
 #include "kvm/cosim_user.h"
+#include "kvm/difftest.h"
 #include "kvm/host.h"
 #include "kvm/vcpu_ram.h"
 
@@ -37,6 +39,8 @@ struct kvm_cosim {
     struct cosim_ram ram;
     struct cpu state;                  /* what the reference has, for comparisons */
     uint8_t refused[2][ISA_ROW_COUNT]; /* rows KVM gave up on, with and without a memory operand: enum refusal */
+    uint64_t features[2];              /* of the host's processor */
+    const char *unskipped;             /* an entry of the explained list that is left out (cosim_kvm_unskip) */
     bool tainted; /* the reference has run where the interpreter has not: what it wrote is to be taken back */
 };
 
@@ -81,6 +85,7 @@ static void *kvm_init(struct cpu *cpu, const char **why)
     kvm->cpu = cpu;
     kvm->vcpu.vm = kvm->vcpu.system = kvm->vcpu.fd = -1;
     host_look(&kvm->host);
+    difftest_host_features(kvm->features);
     if (host_can(&kvm->host, HOST_LOCKSTEP_CPL0, why) != HOST_NO && open_parts(kvm, why))
         return kvm;
     kvm_close(kvm);
@@ -141,68 +146,23 @@ static struct cosim_step skipped(const char *reason)
     return (struct cosim_step){ .result = COSIM_SKIPPED, .reason = reason };
 }
 
-static bool mnemonic_is(const struct cosim_insn *at, const char *const *names)
-{
-    for (; *names; names++)
-        if (strcmp(at->insn.row->mnemonic, *names) == 0)
-            return true;
-    return false;
-}
-
-/* Why user code's guest must not run it; NULL: it may. */
-static const char *user_refuses(const struct kvm_cosim *kvm, const struct cosim_insn *at)
-{
-    static const char *const kernel[] = { "SYSCALL", "SYSENTER", "INT", "INT1", "INT3", "INTO", "IRET", NULL };
-    static const char *const tables[] = { "SGDT", "SIDT", "SLDT", "STR", "SMSW", "LAR", "LSL", "VERR", "VERW", NULL };
-    static const char *const flags[] = { "PUSHF", "POPF", NULL };
-    static const char *const segments[] = { "RETF", "LSS", "LFS", "LGS", "WRFSBASE", "WRGSBASE", NULL };
-    if (mnemonic_is(at, kernel))
-        return "enters the kernel, which is not in the user guest";
-    if (mnemonic_is(at, tables))
-        return "shows the host's tables on a page-table-based KVM";
-    if (strncmp(at->insn.row->mnemonic, flags[0], 5) == 0 || strncmp(at->insn.row->mnemonic, flags[1], 4) == 0)
-        return "sees the TF that steps it";
-    if (mnemonic_is(at, segments) || at->insn.row->operand[0].cls == CLASS_SEG)
-        return "changes a segment register";
-    if (at->insn.row->isa_class != ISA_CLASS_NONE && kvm->cpu->cr0 & (CR0_TS | CR0_EM) &&
-        !kvm->host.probes[HOST_CPL3_TS])
-        return "CR0.TS and CR0.EM have no effect at CPL 3 on this KVM";
-    return NULL;
-}
-
 static uint8_t *refusal_of(struct kvm_cosim *kvm, const struct cosim_insn *at)
 {
     return &kvm->refused[at->insn.has_memory][at->insn.row - isa_rows];
 }
 
-/* Why the machine's vCPU cannot step it, before it has tried; NULL: it may. */
-static const char *system_refuses(struct kvm_cosim *kvm, const struct cosim_insn *at)
+/* Why it cannot be stepped, before it was tried; NULL: it may be. */
+static const char *refuses(struct kvm_cosim *kvm, const struct cosim_insn *at)
 {
-    static const char *const wrong[] = { "LZCNT", "TZCNT", "MOVBE", "RDPID", NULL };
-    static const char *const runs_on[] = { "MFENCE", "LFENCE", "SFENCE", "IRET", "SWAPGS", "SYSRET", "SYSEXIT", NULL };
-    const struct cpu *cpu = kvm->cpu;
-    if (kvm->host.probes[HOST_CPL0_NATIVE])
-        return NULL;
-    if (mnemonic_is(at, wrong) || cosim_two_segments(at))
-        return "KVM's emulator executes something else";
-    if (mnemonic_is(at, runs_on))
-        return refusals[REFUSED_RUNS_ON];
-    if (*refusal_of(kvm, at))
-        return refusals[*refusal_of(kvm, at)];
-    if (at->faulted)
-        return "an exception at CPL 0: single-step does not show it";
-    if (cpu->cr0 & CR0_PG && !(cpu->efer & EFER_LMA) && !kvm->host.probes[HOST_LEGACY_PAGING])
-        return "this KVM has no paging outside of long mode";
-    if (at->cpl == 3)
-        return "16- and 32-bit user code: KVM's emulator makes #UD of what it does not know";
-    return NULL;
+    const struct cosim_skip_case now = { kvm->cpu, &kvm->host, kvm->features, at };
+    const struct cosim_skip *skip = cosim_skip_find(&now, kvm->at_user, kvm->unskipped);
+    return skip ? skip->reason : NULL;
 }
 
 static struct cosim_step step_system(struct kvm_cosim *kvm, const struct cosim_insn *at)
 {
-    const char *why = system_refuses(kvm, at);
-    if (why)
-        return skipped(why);
+    if (*refusal_of(kvm, at))
+        return skipped(refusals[*refusal_of(kvm, at)]);
     for (;;) {
         int exit = vcpu_run(&kvm->vcpu, LIMIT_NS);
         kvm->tainted |= at->insn.rep != 0; /* it may have run iterations that the interpreter has not */
@@ -228,11 +188,11 @@ static struct cosim_step kvm_step(void *reference, const struct cosim_insn *at)
     const char *why;
     if (!at->decoded)
         return skipped("its bytes cannot be fetched or decoded");
-    if (!kvm->at_user)
-        return step_system(kvm, at);
-    why = user_refuses(kvm, at);
+    why = refuses(kvm, at);
     if (why)
         return skipped(why);
+    if (!kvm->at_user)
+        return step_system(kvm, at);
     struct cosim_step step = cosim_user_step(kvm->user, at->cr3);
     kvm->tainted |= step.result != COSIM_STEPPED;
     return step;
@@ -346,6 +306,28 @@ static void kvm_explain(void *reference, FILE *out)
                                                  : "vCPU, in the kernel's software emulator (advisory)");
 }
 
+static const struct cpu *kvm_state(void *reference)
+{
+    return &((struct kvm_cosim *)reference)->state;
+}
+
+static const uint64_t *kvm_written(void *reference)
+{
+    struct kvm_cosim *kvm = reference;
+    collect_written(kvm);
+    return kvm->ram.written;
+}
+
+static const uint8_t *kvm_page(void *reference, uint64_t page)
+{
+    return ((struct kvm_cosim *)reference)->ram.bytes + page * RAM_PAGE_BYTES;
+}
+
+void cosim_kvm_unskip(void *reference, const char *name)
+{
+    ((struct kvm_cosim *)reference)->unskipped = name;
+}
+
 const struct cosim_reference cosim_kvm = {
     .name = "kvm",
     .init = kvm_init,
@@ -356,4 +338,7 @@ const struct cosim_reference cosim_kvm = {
     .compare = kvm_compare,
     .compare_memory = kvm_compare_memory,
     .explain = kvm_explain,
+    .state = kvm_state,
+    .written = kvm_written,
+    .page = kvm_page,
 };

@@ -153,7 +153,7 @@ static bool read_entry(const struct cosim_user *user, uint64_t physical, uint64_
     return true;
 }
 
-/* Maps the page of a linear address as the guest's own tables do. False: they do not map it for user code. */
+/* Maps the page of a linear address as the guest's own tables do, for user code or not. False: they do not map it. */
 static bool map_page(struct cosim_user *user, uint64_t cr3, uint64_t linear)
 {
     uint64_t table = cr3 & PTE_ADDRESS, flags = SMALL_GUEST_WRITE | SMALL_GUEST_USER, entry = 0;
@@ -172,7 +172,7 @@ static bool map_page(struct cosim_user *user, uint64_t cr3, uint64_t linear)
     }
     uint64_t within = (1ull << shift) - 1;
     uint64_t physical = ((table & ~within) | (linear & within)) & ~4095ull;
-    if (!(flags & SMALL_GUEST_USER) || ram_page_at(&user->layout, physical) == RAM_NO_PAGE)
+    if (ram_page_at(&user->layout, physical) == RAM_NO_PAGE)
         return false;
     return small_guest_map(&user->guest, linear & ~4095ull, RAM_BASE + physical, flags | no_execute);
 }
@@ -218,6 +218,9 @@ struct cosim_step cosim_user_step(struct cosim_user *user, uint64_t cr3)
         user->in_handler = true;
         if (frame.vector == VEC_DB) {
             take_registers(user);
+            /* POPF takes TF away; and AC is not to be where it has no effect */
+            user->regs.rflags = (user->regs.rflags & user->flags) | FLAGS_FIXED | FLAG_TF | FLAG_IF;
+            frame_of(user)->rflags = user->regs.rflags;
             return (struct cosim_step){ .result = COSIM_STEPPED };
         }
         struct kvm_sregs sregs;

@@ -66,7 +66,10 @@ int vcpu_open(struct vcpu *vcpu, const char **why)
                       errno == EACCES || errno == EPERM ? "no permission to open /dev/kvm"
                       : errno == ENOENT                 ? "there is no /dev/kvm"
                                                         : "/dev/kvm cannot be opened");
-    if (ioctl(vcpu->system, KVM_GET_API_VERSION, 0) != KVM_API_VERSION)
+    int version = ioctl(vcpu->system, KVM_GET_API_VERSION, 0);
+    if (version < 0)
+        return refuse(vcpu, why, "/dev/kvm is no KVM");
+    if (version != KVM_API_VERSION)
         return refuse(vcpu, why, "/dev/kvm speaks another version of the interface than 12");
     if (!xsave_layout_of_host(&vcpu->xsave, why))
         return refuse(vcpu, why, *why);

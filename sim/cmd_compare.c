@@ -4,7 +4,7 @@
  * Exit status: STATUS_OK no difference, STATUS_DIVERGED there is one, COMPARE_SKIPPED this host has no KVM for it,
  * STATUS_BAD_INPUT the log.
  */
-#include "kvm/cosim.h"
+#include "kvm/cosim_vector.h"
 #include "sim/by_exits.h"
 #include "sim/commands.h"
 #include "sim/guest_options.h"
@@ -19,6 +19,7 @@
 
 struct compare_options {
     struct guest_options guest; /* with a log: its images alone */
+    const char *vectors;
     uint64_t from, steps, windows, every, differences, memory;
     bool quiet;
 };
@@ -31,6 +32,7 @@ static const struct option compare_options[] = {
     { "every", 0, "CYCLES", "distance of the windows (100M)", OPTION_NUMBER, AT(every), 1000, NULL },
     { "differences", 0, "N", "stop a window after so many differences (1)", OPTION_NUMBER, AT(differences), 0, NULL },
     { "memory-every", 0, "N", "compare all written pages every N steps (1024)", OPTION_NUMBER, AT(memory), 0, NULL },
+    { "vectors", 0, "DIR", "where each difference is written as a vector", OPTION_TEXT, AT(vectors), 0, NULL },
     GUEST_OPTIONS(struct compare_options, guest),
     { "quiet", 'q', NULL, "only differences and the last table", OPTION_FLAG, AT(quiet), 0, NULL },
     { 0 },
@@ -78,11 +80,15 @@ static void add_totals(struct cosim_totals *sum, const struct cosim_totals *tota
     *sum = all;
 }
 
-/* One window: the reference is opened anew, so that nothing of the last one is left. */
+/*
+ * One window: the reference is opened anew, so that nothing of the last one is left. *memory_from: where the steps
+ * begin of which one made a difference that showed later, in memory.
+ */
 static enum status compare_window(const struct compare_options *options, struct session *session,
-                                  struct cosim_totals *sum)
+                                  struct cosim_totals *sum, uint64_t *memory_from)
 {
     const char *why;
+    struct cosim_vectors *vectors = NULL;
     struct cosim cosim = { .cpu = machine_boot_cpu(session->machine),
                            .kind = &cosim_kvm,
                            .differences_max = (unsigned)options->differences,
@@ -96,18 +102,25 @@ static enum status compare_window(const struct compare_options *options, struct 
     }
     if (!options->quiet)
         fprintf(stderr, "sim compare: from cycle %" PRIu64 "\n", machine_now(session->machine));
+    if (options->vectors && !(vectors = cosim_vectors_open(&cosim, options->vectors, NULL))) {
+        cosim_close(&cosim);
+        return STATUS_HOST_ERROR;
+    }
     cosim_run(&cosim, options->steps);
     add_totals(sum, &cosim.totals);
+    if (cosim.made_earlier && options->memory != 1)
+        *memory_from = cosim.checked_cycle;
+    cosim_vectors_close(vectors);
     cosim_close(&cosim);
     return STATUS_OK;
 }
 
 static enum status compare_session(const struct compare_options *options, struct log_reader *reader,
-                                   const struct session_config *config)
+                                   const struct session_config *config, uint64_t *memory_from)
 {
     char error[IMAGE_ERROR_BYTES];
     struct session session;
-    static struct cosim_totals totals;
+    struct cosim_totals totals = { 0 };
     struct replayer replayer = { .reader = reader };
     struct session_limits limits = { .max_cycles = UINT64_MAX, .idle_limit_cycles = UINT64_MAX, .quiet = true };
     enum status status = session_open(&session, config, &limits, error);
@@ -122,12 +135,35 @@ static enum status compare_session(const struct compare_options *options, struct
             fprintf(stderr, "sim compare: the run ends before cycle %" PRIu64 "\n", cycle);
             break;
         }
-        status = compare_window(options, &session, &totals);
+        status = compare_window(options, &session, &totals, memory_from);
     }
     if (totals.steps)
         cosim_print_totals(&totals, stdout);
     session_close(&session);
     return status || !totals.differing ? status : STATUS_DIVERGED;
+}
+
+/* Compares; and where a difference was made by an earlier step, once more from there, each step with all that it has
+ * written. */
+static enum status compare(const struct compare_options *options, const struct image_file *file,
+                           const struct session_config *config)
+{
+    struct log_reader reader;
+    uint64_t memory_from = UINT64_MAX;
+    if (log_open(&reader, file->image.bytes, file->image.size_bytes) != LOG_OK)
+        return STATUS_BAD_INPUT;
+    enum status status = compare_session(options, &reader, config, &memory_from);
+    log_reader_close(&reader);
+    if (memory_from == UINT64_MAX || !options->vectors)
+        return status;
+    struct compare_options again = *options;
+    again.from = memory_from;
+    again.windows = again.memory = 1;
+    again.steps = 2048;
+    if (log_open(&reader, file->image.bytes, file->image.size_bytes) == LOG_OK)
+        compare_session(&again, &reader, config, &memory_from);
+    log_reader_close(&reader);
+    return status;
 }
 
 /* The guest of the command line on both sides from its start. */
@@ -154,6 +190,16 @@ static enum status compare_guest(const struct compare_options *options)
     return status;
 }
 
+/* With a log, the guest is the recorded one. */
+static bool names_another_guest(const struct guest_options *guest)
+{
+    const struct guest_options none = GUEST_DEFAULTS;
+    return guest->cmdline != none.cmdline || guest->cpu != none.cpu || guest->undefined != none.undefined ||
+           guest->rtc || guest->seed || guest->until || guest->fail || guest->expect || guest->memory != none.memory ||
+           guest->max_cycles != none.max_cycles || guest->idle_limit != none.idle_limit ||
+           guest->on_reset != none.on_reset || guest->entry != none.entry;
+}
+
 int cmd_compare(int argc, char **argv)
 {
     struct compare_options options = {
@@ -173,6 +219,11 @@ int cmd_compare(int argc, char **argv)
         fputs("sim compare: needs a log or --kernel (see sim compare --help)\n", stderr);
         return STATUS_USAGE;
     }
+    if (names_another_guest(&options.guest)) {
+        fputs("sim compare: with a log, of the guest's options only --kernel, --initrd and --module mean anything\n",
+              stderr);
+        return STATUS_USAGE;
+    }
     if (image_read(&file, "log", path, error)) {
         fprintf(stderr, "sim: %s\n", error);
         return STATUS_BAD_INPUT;
@@ -188,7 +239,7 @@ int cmd_compare(int argc, char **argv)
         if (config.on_reset == ON_RESET_REBOOT)
             config.on_reset = ON_RESET_OK; /* the reference has one machine: the first reset ends it */
         if (!status)
-            status = compare_session(&options, &reader, &config);
+            status = compare(&options, &file, &config);
         session_config_free(&config);
     }
     log_reader_close(&reader);

@@ -8,6 +8,7 @@
 #define _GNU_SOURCE /* MAP_ANONYMOUS */
 #include "cpu/undefined.h"
 #include "kvm/difftest.h"
+#include "kvm/system_vector.h"
 #include "sim/commands.h"
 #include "sim/difftest_report.h"
 #include "sim/options.h"
@@ -440,6 +441,41 @@ static int compare(struct difftest_options *options)
 
 /* --- vectors --- */
 
+/* The first letter of the next vector's first line, EOF if there is none; the stream stands in front of it. */
+static int next_vector(FILE *in, unsigned *line)
+{
+    int letter;
+    while ((letter = getc(in)) == '#' || letter == '\n') {
+        while (letter != '\n' && letter != EOF)
+            letter = getc(in);
+        ++*line;
+    }
+    return letter == EOF ? EOF : ungetc(letter, in);
+}
+
+/* A system vector: 0 it is as expected, 1 it differs, -EINVAL. */
+static int replay_system(FILE *in, const char *path, unsigned *line)
+{
+    struct system_vector *vector = malloc(sizeof(*vector));
+    char *text = NULL;
+    size_t bytes = 0;
+    FILE *out = open_memstream(&text, &bytes);
+    int result = -ENOMEM;
+    if (vector && out) {
+        result = system_vector_read(in, vector, line);
+        if (!result)
+            result = system_vector_check(vector, NULL, out);
+        system_vector_free(vector);
+    }
+    if (out)
+        fclose(out);
+    if (result > 0)
+        printf("%s:%u: the vector that ends here\n%s", path, *line, text);
+    free(text);
+    free(vector);
+    return result > 0 ? 1 : result;
+}
+
 static int replay(const char *path)
 {
     FILE *in = fopen(path, "r");
@@ -458,8 +494,18 @@ static int replay(const char *path)
     }
     unsigned line = 0, count = 0, differing = 0, explanation = 0;
     char explained[DIFFTEST_NAME_BYTES];
-    int got;
-    while ((got = difftest_vector_read(in, &job->tests[0], &job->references[0], &job->memory, explained, &line)) > 0) {
+    int got = 0, letter;
+    while ((letter = next_vector(in, &line)) != EOF) {
+        got = letter == 's'
+                  ? replay_system(in, path, &line)
+                  : difftest_vector_read(in, &job->tests[0], &job->references[0], &job->memory, explained, &line);
+        if (letter == 's' && got >= 0) {
+            count++;
+            differing += (unsigned)got;
+            continue;
+        }
+        if (got <= 0)
+            break;
         difftest_sim_run(job->sim, &job->memory, &job->tests[0], &job->outcome);
         count++;
         enum difftest_verdict verdict =

@@ -31,12 +31,6 @@ foreach(source ${ASM_TESTS})
   set_tests_properties(asm/${name} replay/${name} soft/${name} PROPERTIES TIMEOUT 300)
 endforeach()
 
-# In lockstep with KVM, where the host has it: guests that its software emulator knows enough of.
-foreach(name smoke alu string shift)
-  add_test(NAME lockstep/${name} COMMAND ${RUN_ASM} lockstep $<TARGET_FILE:sim> ${CMAKE_CURRENT_BINARY_DIR}/asm/${name}.bin)
-  set_tests_properties(lockstep/${name} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 300)
-endforeach()
-
 set(FLAT ${CMAKE_CURRENT_BINARY_DIR}/hello.bin)
 add_custom_command(
   OUTPUT ${FLAT}
@@ -139,5 +133,16 @@ foreach(level 1 2 3 4)
   add_test(NAME soft/nbody_v${level} COMMAND ${RUN_ASM} soft $<TARGET_FILE:sim> ${NBODY_IMAGE} ${options})
   set_tests_properties(nbody/v${level} replay/nbody_v${level} soft/nbody_v${level} PROPERTIES TIMEOUT 300)
 endforeach()
+
+# All of them in lockstep with KVM, where the host has it.
+foreach(group asm nbody)
+  add_test(NAME lockstep/${group} COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/lockstep_test.py check
+    $<TARGET_FILE:sim> ${CMAKE_CURRENT_BINARY_DIR} ${group}/)
+endforeach()
+add_test(NAME lockstep/guests COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/lockstep_test.py check
+  $<TARGET_FILE:sim> ${CMAKE_CURRENT_BINARY_DIR} hello rings mix multiboot)
+add_test(NAME without_kvm COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/without_kvm.sh $<TARGET_FILE:sim> ${CMAKE_CURRENT_BINARY_DIR})
+set_tests_properties(without_kvm PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 300)
+set_tests_properties(lockstep/asm lockstep/nbody lockstep/guests PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 600)
 
 add_custom_target(guests ALL DEPENDS ${GUESTS})

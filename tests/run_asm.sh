@@ -4,7 +4,6 @@
 #   tests/run_asm.sh run SIM IMAGE [OPTIONS OF SIM RUN]      passes if the guest ends with status 64
 #   tests/run_asm.sh replay SIM IMAGE [OPTIONS]              records it, then verifies the log
 #   tests/run_asm.sh soft SIM IMAGE [OPTIONS]                records it by host arithmetic and by --fp soft: equal logs
-#   tests/run_asm.sh lockstep SIM IMAGE [OPTIONS]            records it, then steps KVM beside the interpreter; 77: no KVM
 #   tests/run_asm.sh expect SIM IMAGE FILE [OPTIONS]         run, and the console is compared with FILE
 #   tests/run_asm.sh qemu NAME                               second opinion: tests/asm/NAME.asm under QEMU
 #
@@ -55,13 +54,6 @@ soft)
         "$sim" replay --verify --fp soft "$work/host" 2>&1 </dev/null
         exit 1
     }
-    ;;
-lockstep)
-    sim=$1 image=$2
-    shift 2
-    "$sim" record --quiet --output "$work/log" --kernel "$image" "$@" >"$work/console" 2>&1 </dev/null
-    passed $?
-    exec "$sim" compare --quiet --steps 20000 "$work/log"
     ;;
 expect)
     sim=$1 image=$2 want=$3
