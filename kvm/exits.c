@@ -397,7 +397,7 @@ static bool match_exit(struct match *match, int exit, enum exits_kind *kind)
     }
 }
 
-static void print_accesses(const struct exits *exits, int exit)
+static void print_accesses(struct exits *exits, int exit)
 {
     const struct kvm_run *run = exits->vcpu.run;
     FILE *out = exits->report;
@@ -419,6 +419,8 @@ static void print_accesses(const struct exits *exits, int exit)
     else if (exit == KVM_EXIT_X86_RDMSR || exit == KVM_EXIT_X86_WRMSR)
         fprintf(out, ", MSR %x", run->msr.index);
     fputc('\n', out);
+    if (fetch(exits))
+        cosim_compare_state(exits->cpu, &exits->state, out);
 }
 
 /* The interpreter has left: KVM's exit is to be the same, and so all that completing it brings. */

@@ -27,7 +27,7 @@ add_cases("e2e;boot" e2e/terminal e2e/terminal.py 600 linux)
 add_cases("e2e;boot" e2e/boot e2e/boot.py 1200 demo notests vmlinux64 pvh v1 v2 full soft_fp
   undefined memory)
 add_cases("e2e;boot" e2e/programs e2e/programs.py 2400 v1 v3 v4)
-add_cases(e2e e2e/kvm e2e/kvm.py 300 endings guests gives_up inexact mistakes hidden killed)
+add_cases(e2e e2e/kvm e2e/kvm.py 300 endings guests gives_up inexact from_boot mistakes hidden killed)
 add_cases(e2e e2e/same e2e/same.py 300 guests fresh_seed undefined)
 add_cases("e2e;boot" e2e/same e2e/same.py 1200 twice gcc debug asan drop single_step seeds)
 
