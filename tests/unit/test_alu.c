@@ -259,9 +259,9 @@ static void run_case(struct bench *b, const struct test_case *t, unsigned width,
     want.flags &= FLAGS_STATUS;
     reg.dst = REG_A;
     reg.src = t->kind == THREE ? RDX * 8 : REG_B;
-    reg.x.src2 = REG_B;
+    reg.src2 = REG_B;
     mem.src = reg.src;
-    mem.x.src2 = reg.x.src2;
+    mem.src2 = reg.src2;
     b->ops[0] = reg;
     run_form(b, t, width, SHAPE_RR, "rr", in, &want, compared);
     if (t->kind == REGISTERS)
