@@ -71,7 +71,7 @@ typedef uint16_t __attribute__((may_alias)) alias_u16;
 typedef uint32_t __attribute__((may_alias)) alias_u32;
 typedef uint64_t __attribute__((may_alias)) alias_u64;
 
-static inline uint64_t gpr_read(const struct cpu *cpu, unsigned offset, unsigned w)
+static inline uint64_t gpr_read(const struct cpu *cpu, uintptr_t offset, unsigned w)
 {
     const char *at = (const char *)cpu->gpr + offset;
     return w == 8    ? *(const alias_u8 *)at
@@ -80,7 +80,7 @@ static inline uint64_t gpr_read(const struct cpu *cpu, unsigned offset, unsigned
                      : *(const alias_u64 *)at;
 }
 /* Writes w bits; 32 bits clear the upper half (SDM vol. 1, 3.4.1.1). */
-static inline void gpr_write(struct cpu *cpu, unsigned offset, unsigned w, uint64_t value)
+static inline void gpr_write(struct cpu *cpu, uintptr_t offset, unsigned w, uint64_t value)
 {
     char *at = (char *)cpu->gpr + offset;
     if (w == 8)

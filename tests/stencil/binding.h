@@ -1,0 +1,134 @@
+/*
+ * Handlers bound to stencils (docs/stencils.md): where cpu/binding.h reads a field of the op, this one names a symbol,
+ * so that the compiler leaves a relocation, and where it goes on to another op, it jumps to one.
+ *
+ * The symbols are weak: the compiler must not believe that an operand is never zero, or that two differ. They are
+ * addresses of the kernel's code model, which it takes for sign-extended 32-bit numbers.
+ *
+ * STENCIL_INDEX: memory operands have an index register. STENCIL_LOOP: the taken branch leads to the start of its own
+ * block.
+ */
+#ifndef STENCIL_BINDING_H
+#define STENCIL_BINDING_H
+
+#include "cpu/engine.h"
+#include "cpu/op.h"
+
+#define STENCIL_HOLE(name) extern const char stencil_##name[] __attribute__((weak))
+/* Fields of the op. */
+STENCIL_HOLE(imm);
+STENCIL_HOLE(disp);
+STENCIL_HOLE(dst);
+STENCIL_HOLE(src);
+STENCIL_HOLE(base);
+STENCIL_HOLE(index);
+STENCIL_HOLE(scale);
+STENCIL_HOLE(seg);
+STENCIL_HOLE(flags);
+STENCIL_HOLE(form);
+STENCIL_HOLE(imm8);
+STENCIL_HOLE(src2);
+STENCIL_HOLE(mask);
+STENCIL_HOLE(evex);
+STENCIL_HOLE(at_length);
+/* Of the op behind it. */
+STENCIL_HOLE(second_dst);
+STENCIL_HOLE(second_imm);
+/* What follows from the op's place. */
+STENCIL_HOLE(at);
+STENCIL_HOLE(end);
+STENCIL_HOLE(second_end);
+STENCIL_HOLE(chain0);
+STENCIL_HOLE(chain1);
+STENCIL_HOLE(cycles); /* of the block */
+STENCIL_HOLE(insns);
+
+/* Code: the next op's, that of the op behind a pair, the block's start, and the way out to the op's own handler. */
+extern op_fn stencil_next, stencil_next_pair, stencil_start, stencil_own;
+
+#define STENCIL_VALUE(name) ((uint64_t)(uintptr_t)stencil_##name)
+#define OPERAND(field)      STENCIL_OPERAND(field)
+#define STENCIL_OPERAND(f)  STENCIL_VALUE(f)
+#define SECOND(field)       STENCIL_VALUE(second_##field)
+#define INSN_AT             STENCIL_VALUE(at)
+#define INSN_END            STENCIL_VALUE(end)
+#define SECOND_END          STENCIL_VALUE(second_end)
+
+#undef OP_WIDTH
+#undef OP_ADDRESS
+#undef OP_VECTOR
+#define OP_WIDTH(op)   (8u << (OPERAND(form) & 3))
+#define OP_ADDRESS(op) (16u << ((OPERAND(form) >> 2) & 3))
+#define OP_VECTOR(op)  (16u << ((OPERAND(form) >> 4) & 3))
+
+#ifdef STENCIL_INDEX
+static inline uint64_t stencil_scaled(uint64_t value)
+{
+    __asm__("shlq %1, %0" : "+r"(value) : "i"(stencil_scale) : "cc"); /* no compiler patches the scale of an address */
+    return value;
+}
+#define LINEAR_FLAT (REG(64, OPERAND(base)) + stencil_scaled(REG(64, OPERAND(index))) + OPERAND(disp))
+#else
+#define LINEAR_FLAT (REG(64, OPERAND(base)) + OPERAND(disp))
+#endif
+
+#define NEXT      MUSTTAIL return stencil_next(cpu, op)
+#define NEXT_PAIR MUSTTAIL return stencil_next_pair(cpu, op)
+/* To an op that is known only at run time. */
+#define GO(target)                                                                                                     \
+    do {                                                                                                               \
+        const struct op *go_ = (target);                                                                               \
+        MUSTTAIL return go_->run(cpu, go_);                                                                            \
+    } while (0)
+
+/* The op's own handler does it again and finds the way to the generic one. */
+#define HAND_OVER(generic) MUSTTAIL return stencil_own(cpu, op)
+
+/* A chain's address has 64 bits. */
+static inline struct chain *stencil_chain(unsigned slot)
+{
+    struct chain *chain;
+    if (slot == 0)
+        __asm__("movabsq $stencil_chain0, %0" : "=r"(chain));
+    else
+        __asm__("movabsq $stencil_chain1, %0" : "=r"(chain));
+    return chain;
+}
+
+#define BRANCH(slot)                                                                                                   \
+    do {                                                                                                               \
+        const struct op *target_ = engine_follow(cpu, stencil_chain(slot));                                            \
+        if (unlikely(!target_))                                                                                        \
+            return NULL;                                                                                               \
+        GO(target_);                                                                                                   \
+    } while (0)
+
+#ifdef STENCIL_LOOP
+#define STENCIL_LOOPS(slot) ((slot) == 1)
+#else
+#define STENCIL_LOOPS(slot) false
+#endif
+
+/* Whatever stands in the way of another round or another block is the handler's business: so far nothing happened. */
+#define BRANCH_BY(last, slot, delta, otherwise)                                                                        \
+    do {                                                                                                               \
+        if (STENCIL_LOOPS(slot)) {                                                                                     \
+            uint64_t cycle_ = cpu->cycle + STENCIL_VALUE(cycles);                                                      \
+            if (unlikely(cycle_ > cpu->deadline))                                                                      \
+                HAND_OVER();                                                                                           \
+            cpu->cycle = cycle_;                                                                                       \
+            cpu->retired += STENCIL_VALUE(insns);                                                                      \
+            MUSTTAIL return stencil_start(cpu, op);                                                                    \
+        }                                                                                                              \
+        const struct chain *chain_ = stencil_chain(slot);                                                              \
+        uint64_t rip_ = cpu->gpr[GPR_RIP] + (delta);                                                                   \
+        if (unlikely(chain_->rip != rip_ || chain_->generation != cpu->chain_generation))                              \
+            HAND_OVER();                                                                                               \
+        const struct op *target_ = engine_enter(cpu, chain_->block);                                                   \
+        if (unlikely(!target_))                                                                                        \
+            HAND_OVER();                                                                                               \
+        cpu->gpr[GPR_RIP] = rip_;                                                                                      \
+        GO(target_);                                                                                                   \
+    } while (0)
+
+#endif
