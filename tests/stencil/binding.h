@@ -6,7 +6,7 @@
  * addresses of the kernel's code model, which it takes for sign-extended 32-bit numbers.
  *
  * STENCIL_INDEX: memory operands have an index register. STENCIL_LOOP: the taken branch leads to the start of its own
- * block.
+ * block. STENCIL_WIDE: the immediate needs 64 bits.
  */
 #ifndef STENCIL_BINDING_H
 #define STENCIL_BINDING_H
@@ -48,11 +48,21 @@ extern op_fn stencil_next, stencil_next_pair, stencil_start, stencil_own;
 
 #define STENCIL_VALUE(name) ((uint64_t)(uintptr_t)stencil_##name)
 #define OPERAND(field)      STENCIL_OPERAND(field)
-#define STENCIL_OPERAND(f)  STENCIL_VALUE(f)
-#define SECOND(field)       STENCIL_VALUE(second_##field)
-#define INSN_AT             STENCIL_VALUE(at)
-#define INSN_END            STENCIL_VALUE(end)
-#define SECOND_END          STENCIL_VALUE(second_end)
+#ifdef STENCIL_WIDE
+#define STENCIL_OPERAND(f) (__builtin_strcmp(#f, "imm") ? STENCIL_VALUE(f) : stencil_wide_imm())
+static inline uint64_t stencil_wide_imm(void)
+{
+    uint64_t value;
+    __asm__("movabsq $stencil_imm, %0" : "=r"(value));
+    return value;
+}
+#else
+#define STENCIL_OPERAND(f) STENCIL_VALUE(f)
+#endif
+#define SECOND(field) STENCIL_VALUE(second_##field)
+#define INSN_AT       STENCIL_VALUE(at)
+#define INSN_END      STENCIL_VALUE(end)
+#define SECOND_END    STENCIL_VALUE(second_end)
 
 #undef OP_WIDTH
 #undef OP_ADDRESS

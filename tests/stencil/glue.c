@@ -21,12 +21,21 @@
 struct handler {
     uintptr_t address;
     const char *name;
-    const struct stencil *first; /* its variants stand together; NULL: none */
+    const struct stencil *first; /* its variants stand together */
     unsigned variants;
     uint64_t lacking;
 };
 
+/* A block that was tried: where its first op has no stencil nothing else tells. Stale entries do no harm. */
+#define TRIED (1u << 16)
+struct tried {
+    const struct block *block;
+    uint64_t physical;
+    uint32_t mode;
+};
+
 struct glue {
+    struct tried tried[TRIED];
     uint8_t *region;
     size_t used;
     struct handler *handlers; /* by address */
@@ -58,30 +67,44 @@ static int by_address(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
+static int by_name(const void *name, const void *stencil)
+{
+    return strcmp(name, ((const struct stencil *)stencil)->name);
+}
+
 static void handler_add(struct glue *glue, uintptr_t address, const char *name)
 {
     struct handler *handler = &glue->handlers[glue->handler_count++];
     *handler = (struct handler){ .address = address, .name = name };
-    unsigned low = 0, high = stencil_count;
-    while (low < high) {
-        unsigned middle = (low + high) / 2;
-        if (strcmp(stencils[middle].name, name) < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    handler->first = &stencils[low];
-    while (low + handler->variants < stencil_count && !strcmp(stencils[low + handler->variants].name, name))
+    const struct stencil *first = bsearch(name, stencils, stencil_count, sizeof(*stencils), by_name);
+    if (!first)
+        return;
+    while (first > stencils && !strcmp(first[-1].name, name))
+        first--;
+    handler->first = first;
+    while (first + handler->variants < stencils + stencil_count && !strcmp(first[handler->variants].name, name))
         handler->variants++;
 }
 
 /* Two handlers of one name: nobody can tell which one the stencil is of. */
-static void drop_ambiguous(struct glue *glue)
+static int by_stencil(const void *a, const void *b)
 {
+    const struct handler *x = *(struct handler *const *)a, *y = *(struct handler *const *)b;
+    return x->first < y->first ? -1 : x->first > y->first;
+}
+static bool drop_ambiguous(struct glue *glue)
+{
+    struct handler **sorted = calloc(glue->handler_count, sizeof(*sorted));
+    if (!sorted)
+        return false;
     for (unsigned i = 0; i < glue->handler_count; i++)
-        for (unsigned j = i + 1; glue->handlers[i].variants && j < glue->handler_count; j++)
-            if (!strcmp(glue->handlers[i].name, glue->handlers[j].name))
-                glue->handlers[i].variants = glue->handlers[j].variants = 0;
+        sorted[i] = &glue->handlers[i];
+    qsort(sorted, glue->handler_count, sizeof(*sorted), by_stencil);
+    for (unsigned i = 1; i < glue->handler_count; i++)
+        if (sorted[i]->first && sorted[i]->first == sorted[i - 1]->first)
+            sorted[i]->variants = sorted[i - 1]->variants = 0;
+    free(sorted);
+    return true;
 }
 
 static bool handlers_read(struct glue *glue)
@@ -116,8 +139,7 @@ static bool handlers_read(struct glue *glue)
             handler_add(glue, slide + symbol.st_value, name + 3);
     }
     qsort(glue->handlers, glue->handler_count, sizeof(*glue->handlers), by_address);
-    drop_ambiguous(glue);
-    return glue->handler_count > 0;
+    return glue->handler_count > 0 && drop_ambiguous(glue);
 }
 
 static struct handler *handler_of(const struct glue *glue, const struct op *op)
@@ -222,7 +244,9 @@ static void choose(struct gluing *to, unsigned i)
 {
     const struct op *op = to->op[i];
     const struct handler *handler = to->handler[i];
-    unsigned indexed = op->index != GPR_ZERO * 8 ? STENCIL_INDEXED : 0;
+    const struct stencil *plain = variant_of(handler, 0);
+    bool memory = plain && has_hole(plain, HOLE_base);
+    unsigned indexed = memory && op->index != GPR_ZERO * 8 ? STENCIL_INDEXED : 0;
     const struct stencil *stencil = variant_of(handler, indexed);
     if (!stencil)
         return;
@@ -232,7 +256,9 @@ static void choose(struct gluing *to, unsigned i)
     bool relative = has_hole(stencil, HOLE_chain1);
     if (looping && relative && (to->pair[i] ? op[1].imm : op->imm) == 0)
         stencil = looping;
-    if (fits(to, i, stencil))
+    if (!fits(to, i, stencil))
+        stencil = variant_of(handler, indexed | STENCIL_WIDENED);
+    if (stencil && fits(to, i, stencil))
         to->stencil[i] = stencil;
     else
         to->pair[i] = false;
@@ -367,10 +393,14 @@ void glue_destroy(struct glue *glue)
     free(glue);
 }
 
-static bool is_glued(const struct glue *glue, const struct block *block)
+/* True the first time that a block is seen. */
+static bool is_new(struct glue *glue, const struct block *block)
 {
     uintptr_t run = (uintptr_t)block->ops[0].run, region = (uintptr_t)glue->region;
-    return run >= region && run < region + REGION_BYTES;
+    struct tried *tried = &glue->tried[((uintptr_t)block * 0x9E3779B97F4A7C15ull) >> 48 & (TRIED - 1)];
+    bool seen = tried->block == block && tried->physical == block->physical && tried->mode == block->mode;
+    *tried = (struct tried){ block, block->physical, block->mode };
+    return !seen && !(run >= region && run < region + REGION_BYTES);
 }
 
 unsigned glue_blocks(struct glue *glue, struct cpu *cpu)
@@ -380,7 +410,7 @@ unsigned glue_blocks(struct glue *glue, struct cpu *cpu)
         abort();
     for (unsigned i = 0; i < JUMP_CACHE_ENTRIES; i++) {
         const struct jump_entry *jump = &cpu->engine->jumps[i];
-        if (!jump->block || jump->generation != cpu->chain_generation || is_glued(glue, jump->block))
+        if (!jump->block || jump->generation != cpu->chain_generation || !is_new(glue, jump->block))
             continue;
         if (glue->used + BLOCK_CODE > REGION_BYTES) { /* what is glued goes with the blocks it hangs on */
             cpu_drop_caches(cpu);

@@ -19,10 +19,9 @@ static void give_up(const char *what, const char *why)
     exit(1);
 }
 
-void guest_create(struct guest *guest, const struct load_request *request, uint64_t ram_bytes, const char *model,
-                  struct glue *glue)
+void guest_create(struct guest *guest, const struct load_request *request, uint64_t ram_bytes, const char *model)
 {
-    *guest = (struct guest){ .glue = glue };
+    *guest = (struct guest){ 0 };
     struct machine_config config = { .ram_bytes = ram_bytes,
                                      .cpu_model = cpu_model_find(model),
                                      .seed = 1,

@@ -52,10 +52,11 @@ struct stencil_hole {
 
 #define STENCIL_INDEXED 1u /* its memory operand has an index register */
 #define STENCIL_LOOPING 2u /* its taken branch leads to the start of its block */
+#define STENCIL_WIDENED 4u /* its immediate has 64 bits */
 
 struct stencil {
     const char *name; /* of the handler, without op_ */
-    uint8_t serves;   /* bit i: variant i of the two flags above */
+    uint8_t serves;   /* bit i: variant i of the flags above */
     uint16_t code_bytes, holes;
     uint32_t code, first_hole; /* in the arrays below */
 };

@@ -10,6 +10,7 @@
 #include "replay/hash.h"
 #include "tests/stencil/guest.h"
 #include "tests/stencil/loops.h"
+#include "tests/stencil/stencil.h"
 
 #include <getopt.h>
 #include <inttypes.h>
@@ -56,7 +57,7 @@ static struct outcome run(const struct options *options, bool glued)
         exit(1);
     }
     struct guest guest;
-    guest_create(&guest, &options->request, options->ram_bytes, "x86-64-v2", glue);
+    guest_create(&guest, &options->request, options->ram_bytes, "x86-64-v2");
     struct outcome outcome = { 0 };
     uint64_t slice = SLICE_MIN;
     double start = cpu_seconds();

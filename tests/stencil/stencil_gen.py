@@ -3,7 +3,7 @@
 
 usage: stencil_gen.py OBJDUMP OUTPUT.c VARIANT OBJECT... [VARIANT OBJECT...]
 
-VARIANT: plain, index, loop, loop-index: how the objects behind it were compiled. A handler becomes a stencil if all that its
+VARIANT: plain, index, loop, wide: how the objects behind it were compiled. A handler becomes a stencil if all that its
 code asks the linker for are operands and ways to go on: no call, no constant in memory, no look at its op. What is left out is
 counted by reason on standard output. The last jump to the next stencil is cut off: the next one stands there.
 """
@@ -13,7 +13,7 @@ import re
 import subprocess
 import sys
 
-VARIANTS = {"plain": 0, "index": 1, "loop": 2, "loop-index": 3}
+VARIANTS = {"plain": 0, "index": 1, "loop": 2, "wide": 4}
 KINDS = {"R_X86_64_64": "STENCIL_64", "R_X86_64_32S": "STENCIL_32S", "R_X86_64_32": "STENCIL_32", "R_X86_64_16": "STENCIL_16",
          "R_X86_64_8": "STENCIL_8", "R_X86_64_PLT32": "STENCIL_CODE", "R_X86_64_PC32": "STENCIL_CODE"}
 INSTRUCTION = re.compile(r"\s*([0-9a-f]+):\t((?:[0-9a-f]{2} )+)\s*\t?([^\t]*)")
