@@ -403,24 +403,36 @@ static bool is_new(struct glue *glue, const struct block *block)
     return !seen && !(run >= region && run < region + REGION_BYTES);
 }
 
+/* What is written is never executable meanwhile, nor the other way round. */
+static void region_protect(struct glue *glue, size_t from, size_t to, int protection)
+{
+    from &= ~(size_t)4095;
+    to = (to + 4095) & ~(size_t)4095;
+    if (mprotect(glue->region + from, to - from, protection))
+        abort();
+}
+
 unsigned glue_blocks(struct glue *glue, struct cpu *cpu)
 {
     unsigned done = 0;
-    if (mprotect(glue->region, REGION_BYTES, PROT_READ | PROT_WRITE))
-        abort();
+    size_t from = glue->used, to = from; /* writable */
     for (unsigned i = 0; i < JUMP_CACHE_ENTRIES; i++) {
         const struct jump_entry *jump = &cpu->engine->jumps[i];
         if (!jump->block || jump->generation != cpu->chain_generation || !is_new(glue, jump->block))
             continue;
         if (glue->used + BLOCK_CODE > REGION_BYTES) { /* what is glued goes with the blocks it hangs on */
+            region_protect(glue, from, to, PROT_READ | PROT_EXEC);
             cpu_drop_caches(cpu);
             glue->used = 0;
-            break;
+            return done;
+        }
+        if (glue->used + BLOCK_CODE > to) {
+            to = glue->used + 4 * BLOCK_CODE < REGION_BYTES ? glue->used + 4 * BLOCK_CODE : REGION_BYTES;
+            region_protect(glue, from, to, PROT_READ | PROT_WRITE);
         }
         done += glue_block(glue, jump->block);
     }
-    if (mprotect(glue->region, REGION_BYTES, PROT_READ | PROT_EXEC))
-        abort();
+    region_protect(glue, from, to, PROT_READ | PROT_EXEC);
     return done;
 }
 
