@@ -42,9 +42,19 @@ STENCIL_HOLE(chain0);
 STENCIL_HOLE(chain1);
 STENCIL_HOLE(cycles); /* of the block */
 STENCIL_HOLE(insns);
+/* Of the block behind a chain, while the two are linked; generation 0: they are not. */
+STENCIL_HOLE(generation0);
+STENCIL_HOLE(generation1);
+STENCIL_HOLE(rip0);
+STENCIL_HOLE(rip1);
+STENCIL_HOLE(cycles0);
+STENCIL_HOLE(cycles1);
+STENCIL_HOLE(insns0);
+STENCIL_HOLE(insns1);
 
-/* Code: the next op's, that of the op behind a pair, the block's start, and the way out to the op's own handler. */
-extern op_fn stencil_next, stencil_next_pair, stencil_start, stencil_own;
+/* Code: the next op's, that of the op behind a pair, the block's start, the way out to the op's own handler, and the
+ * blocks that are linked. */
+extern op_fn stencil_next, stencil_next_pair, stencil_start, stencil_own, stencil_linked0, stencil_linked1;
 
 #define STENCIL_VALUE(name) ((uint64_t)(uintptr_t)stencil_##name)
 #define OPERAND(field)      STENCIL_OPERAND(field)
@@ -105,8 +115,34 @@ static inline struct chain *stencil_chain(unsigned slot)
     return chain;
 }
 
+/* Counts a block that is entered without its ops; does `late` where it would end behind the deadline. */
+#define STENCIL_ENTER(cycles, insns, late)                                                                             \
+    do {                                                                                                               \
+        uint64_t cycle_ = cpu->cycle + (cycles);                                                                       \
+        if (unlikely(cycle_ > cpu->deadline))                                                                          \
+            late;                                                                                                      \
+        cpu->cycle = cycle_;                                                                                           \
+        cpu->retired += (insns);                                                                                       \
+    } while (0)
+
+/* Goes straight on in the block that is linked to a chain, if one is and it is the one at this address. */
+#define STENCIL_LINKED(slot, rip, late)                                                                                \
+    do {                                                                                                               \
+        if ((slot) == 0 && cpu->chain_generation == STENCIL_VALUE(generation0) && (rip) == STENCIL_VALUE(rip0)) {      \
+            STENCIL_ENTER(STENCIL_VALUE(cycles0), STENCIL_VALUE(insns0), late);                                        \
+            cpu->gpr[GPR_RIP] = (rip);                                                                                 \
+            MUSTTAIL return stencil_linked0(cpu, op);                                                                  \
+        }                                                                                                              \
+        if ((slot) == 1 && cpu->chain_generation == STENCIL_VALUE(generation1) && (rip) == STENCIL_VALUE(rip1)) {      \
+            STENCIL_ENTER(STENCIL_VALUE(cycles1), STENCIL_VALUE(insns1), late);                                        \
+            cpu->gpr[GPR_RIP] = (rip);                                                                                 \
+            MUSTTAIL return stencil_linked1(cpu, op);                                                                  \
+        }                                                                                                              \
+    } while (0)
+
 #define BRANCH(slot)                                                                                                   \
     do {                                                                                                               \
+        STENCIL_LINKED((slot), cpu->gpr[GPR_RIP], return engine_leave(cpu));                                           \
         const struct op *target_ = engine_follow(cpu, stencil_chain(slot));                                            \
         if (unlikely(!target_))                                                                                        \
             return NULL;                                                                                               \
@@ -123,15 +159,12 @@ static inline struct chain *stencil_chain(unsigned slot)
 #define BRANCH_BY(last, slot, delta, otherwise)                                                                        \
     do {                                                                                                               \
         if (STENCIL_LOOPS(slot)) {                                                                                     \
-            uint64_t cycle_ = cpu->cycle + STENCIL_VALUE(cycles);                                                      \
-            if (unlikely(cycle_ > cpu->deadline))                                                                      \
-                HAND_OVER();                                                                                           \
-            cpu->cycle = cycle_;                                                                                       \
-            cpu->retired += STENCIL_VALUE(insns);                                                                      \
+            STENCIL_ENTER(STENCIL_VALUE(cycles), STENCIL_VALUE(insns), HAND_OVER());                                   \
             MUSTTAIL return stencil_start(cpu, op);                                                                    \
         }                                                                                                              \
-        const struct chain *chain_ = stencil_chain(slot);                                                              \
         uint64_t rip_ = cpu->gpr[GPR_RIP] + (delta);                                                                   \
+        STENCIL_LINKED((slot), rip_, HAND_OVER());                                                                     \
+        const struct chain *chain_ = stencil_chain(slot);                                                              \
         if (unlikely(chain_->rip != rip_ || chain_->generation != cpu->chain_generation))                              \
             HAND_OVER();                                                                                               \
         const struct op *target_ = engine_enter(cpu, chain_->block);                                                   \

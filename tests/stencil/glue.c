@@ -34,7 +34,19 @@ struct tried {
     uint32_t mode;
 };
 
+/* Where a stencil may be linked to the block behind a chain. */
+struct site {
+    const struct op *op; /* hangs on it */
+    uint8_t *entry;
+    const struct stencil *stencil;
+    const struct chain *chain;
+    uint64_t generation; /* in which it was linked, or 0 */
+    unsigned slot;
+};
+
 struct glue {
+    struct site *sites;
+    unsigned site_count, site_room;
     struct tried tried[TRIED];
     uint8_t *region;
     size_t used;
@@ -205,7 +217,7 @@ static uint64_t value_of(const struct gluing *to, unsigned i, enum stencil_hole_
     case HOLE_insns:
         return to->block->insns;
     default:
-        abort();
+        return 0; /* not linked */
     }
 }
 
@@ -284,6 +296,7 @@ static void fill(const struct gluing *to, unsigned i)
         uint64_t value;
         if (hole->kind == STENCIL_CODE) {
             const uint8_t *target = hole->name == HOLE_own         ? to->own[i]
+                                    : hole->name >= HOLE_linked0   ? to->entry[i] /* written over by a link */
                                     : hole->name == HOLE_start     ? to->entry[0]
                                     : hole->name == HOLE_next_pair ? to->entry[i + 2]
                                                                    : to->entry[i + 1];
@@ -296,6 +309,23 @@ static void fill(const struct gluing *to, unsigned i)
             [STENCIL_32S] = 4, [STENCIL_64] = 8, [STENCIL_CODE] = 4,
         };
         memcpy(at, &value, bytes[hole->kind]);
+    }
+}
+
+static void note_sites(const struct gluing *to, unsigned i)
+{
+    struct glue *glue = to->glue;
+    for (unsigned slot = 0; slot < 2; slot++) {
+        if (!has_hole(to->stencil[i], slot ? HOLE_linked1 : HOLE_linked0))
+            continue;
+        if (glue->site_count == glue->site_room) {
+            glue->site_room = glue->site_room ? 2 * glue->site_room : 4096;
+            glue->sites = realloc(glue->sites, glue->site_room * sizeof(*glue->sites));
+            if (!glue->sites)
+                abort();
+        }
+        glue->sites[glue->site_count++] =
+            (struct site){ to->op[i], to->entry[i], to->stencil[i], &to->chains[slot], 0, slot };
     }
 }
 
@@ -329,6 +359,7 @@ static void lay(struct gluing *to)
             at = put_exit(at, to->op[i], to->handler[i]);
         }
         fill(to, i);
+        note_sites(to, i);
         to->op[i]->run = (op_fn *)(uintptr_t)to->entry[i];
     }
     glue->counts.bytes += (size_t)(at - (glue->region + glue->used));
@@ -390,17 +421,22 @@ void glue_destroy(struct glue *glue)
     if (glue->file >= 0)
         close(glue->file);
     free(glue->handlers);
+    free(glue->sites);
     free(glue);
+}
+
+static bool in_region(const struct glue *glue, op_fn *run)
+{
+    return (uintptr_t)run - (uintptr_t)glue->region < REGION_BYTES;
 }
 
 /* True the first time that a block is seen. */
 static bool is_new(struct glue *glue, const struct block *block)
 {
-    uintptr_t run = (uintptr_t)block->ops[0].run, region = (uintptr_t)glue->region;
     struct tried *tried = &glue->tried[((uintptr_t)block * 0x9E3779B97F4A7C15ull) >> 48 & (TRIED - 1)];
     bool seen = tried->block == block && tried->physical == block->physical && tried->mode == block->mode;
     *tried = (struct tried){ block, block->physical, block->mode };
-    return !seen && !(run >= region && run < region + REGION_BYTES);
+    return !seen && !in_region(glue, block->ops[0].run);
 }
 
 /* What is written is never executable meanwhile, nor the other way round. */
@@ -423,7 +459,8 @@ unsigned glue_blocks(struct glue *glue, struct cpu *cpu)
         if (glue->used + BLOCK_CODE > REGION_BYTES) { /* what is glued goes with the blocks it hangs on */
             region_protect(glue, from, to, PROT_READ | PROT_EXEC);
             cpu_drop_caches(cpu);
-            glue->used = 0;
+            glue->used = glue->site_count = 0;
+            memset(glue->tried, 0, sizeof(glue->tried));
             return done;
         }
         if (glue->used + BLOCK_CODE > to) {
@@ -433,6 +470,61 @@ unsigned glue_blocks(struct glue *glue, struct cpu *cpu)
         done += glue_block(glue, jump->block);
     }
     region_protect(glue, from, to, PROT_READ | PROT_EXEC);
+    return done;
+}
+
+/* The site's holes for the block that its chain leads to. */
+static void link_site(struct site *site)
+{
+    const struct block *block = site->chain->block;
+    unsigned slot = site->slot;
+    for (unsigned h = 0; h < site->stencil->holes; h++) {
+        const struct stencil_hole *hole = &stencil_holes[site->stencil->first_hole + h];
+        uint8_t *at = site->entry + hole->at;
+        int32_t value;
+        if (hole->name == HOLE_generation0 + slot)
+            value = (int32_t)site->chain->generation;
+        else if (hole->name == HOLE_rip0 + slot)
+            value = (int32_t)site->chain->rip;
+        else if (hole->name == HOLE_cycles0 + slot)
+            value = block->cycles;
+        else if (hole->name == HOLE_insns0 + slot)
+            value = block->insns;
+        else if (hole->name == HOLE_linked0 + slot)
+            value = (int32_t)((uintptr_t)block->ops[0].run - (uintptr_t)at);
+        else
+            continue;
+        value += hole->addend;
+        memcpy(at, &value, sizeof(value));
+    }
+    site->generation = site->chain->generation;
+}
+
+unsigned glue_link(struct glue *glue, struct cpu *cpu)
+{
+    unsigned done = 0;
+    size_t open = SIZE_MAX; /* the page that is writable */
+    for (unsigned i = 0; i < glue->site_count; i++) {
+        struct site *site = &glue->sites[i];
+        uint64_t generation = cpu->chain_generation;
+        /* an op that holds other code is of a block that is gone, and its chain with it */
+        if (site->generation == generation || (uintptr_t)site->op->run != (uintptr_t)site->entry ||
+            site->chain->generation != generation || !in_region(glue, site->chain->block->ops[0].run) ||
+            (uint64_t)(int32_t)site->chain->rip != site->chain->rip || generation > INT32_MAX)
+            continue;
+        size_t page = (size_t)(site->entry - glue->region) & ~(size_t)4095;
+        if (page != open) {
+            if (open != SIZE_MAX)
+                region_protect(glue, open, open + 8192, PROT_READ | PROT_EXEC);
+            open = page;
+            region_protect(glue, open, open + 8192, PROT_READ | PROT_WRITE); /* a stencil may begin in one */
+        }
+        link_site(site);
+        done++;
+    }
+    if (open != SIZE_MAX)
+        region_protect(glue, open, open + 8192, PROT_READ | PROT_EXEC);
+    glue->counts.links += done;
     return done;
 }
 

@@ -37,10 +37,20 @@ enum stencil_hole_name {
     HOLE_chain1,
     HOLE_cycles,
     HOLE_insns,
+    HOLE_generation0,
+    HOLE_generation1,
+    HOLE_rip0,
+    HOLE_rip1,
+    HOLE_cycles0,
+    HOLE_cycles1,
+    HOLE_insns0,
+    HOLE_insns1,
     HOLE_next, /* from here on: code */
     HOLE_next_pair,
     HOLE_start,
     HOLE_own,
+    HOLE_linked0,
+    HOLE_linked1,
 };
 enum stencil_kind { STENCIL_8, STENCIL_16, STENCIL_32, STENCIL_32S, STENCIL_64, STENCIL_CODE };
 
@@ -71,6 +81,7 @@ struct glue_counts {
     uint64_t blocks, ops; /* glued, or tried */
     uint64_t stencils;    /* ops that became one; the others are left to their handler */
     uint64_t bytes;       /* of code */
+    uint64_t links;
 };
 
 struct glue;
@@ -84,6 +95,11 @@ void glue_destroy(struct glue *glue);
  * the vCPU only. When there is no more room the vCPU's caches are dropped first. Returns how many.
  */
 unsigned glue_blocks(struct glue *glue, struct cpu *cpu);
+/*
+ * Links glued blocks: where a chain holds and its block is glued, code jumps straight there for as long as no chain
+ * loses its hold (the translation generation stands in the code). Returns how many links were made.
+ */
+unsigned glue_link(struct glue *glue, struct cpu *cpu);
 const struct glue_counts *glue_counts(const struct glue *glue);
 
 /* How often each handler stood in a glued block without being a stencil: calls back until all are told. */

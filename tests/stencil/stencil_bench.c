@@ -1,11 +1,12 @@
 /*
  * What stencils gain: hot loops, or guests from files, on the engine as it is and with glued blocks, in turns.
  *
- *   stencil_bench [--rounds N] [--cycles N] [--only engine|glued] [--lacking] [LOOP...]
+ *   stencil_bench [--rounds N] [--cycles N] [--only engine|glued] [--unlinked] [--lacking] [LOOP...]
  *   stencil_bench [...] --kernel FILE [--initrd FILE] [--cmdline TEXT] [--flat] [--memory MIB]
  *
  * CPU seconds are the least of all rounds, without loading and, where glued, with gluing; both ways must end in equal
- * states. --only makes one run of one way, for cachegrind. --lacking: which handlers stood in blocks without a stencil.
+ * states. --only makes one run of one way, for cachegrind. --unlinked: blocks go
+ * on by their chains, not by jumps. --lacking: which handlers stood in blocks without a stencil.
  */
 #include "replay/hash.h"
 #include "tests/stencil/guest.h"
@@ -26,7 +27,7 @@ struct options {
     unsigned rounds;
     uint64_t cycles, ram_bytes;
     const char *only;
-    bool lacking;
+    bool lacking, unlinked;
     struct load_request request;
 };
 
@@ -67,7 +68,10 @@ static struct outcome run(const struct options *options, bool glued)
         if (!glue)
             continue;
         double before = cpu_seconds();
-        slice = glue_blocks(glue, machine_boot_cpu(guest.machine)) ? SLICE_MIN : 2 * slice;
+        unsigned done = glue_blocks(glue, machine_boot_cpu(guest.machine));
+        if (!options->unlinked)
+            done += glue_link(glue, machine_boot_cpu(guest.machine));
+        slice = done ? SLICE_MIN : 2 * slice;
         if (slice > SLICE_MAX)
             slice = SLICE_MAX;
         outcome.gluing += cpu_seconds() - before;
@@ -118,8 +122,8 @@ static bool measure(const char *name, const struct options *options)
            name, (double)now.retired / 1e6, best[0].seconds, (double)now.retired / 1e6 / best[0].seconds,
            best[1].seconds, (double)now.retired / 1e6 / best[1].seconds, best[1].gluing,
            best[1].seconds / best[0].seconds);
-    printf("  %" PRIu64 " blocks, %" PRIu64 " of %" PRIu64 " ops, %.1f bytes each\n", counts->blocks, counts->stencils,
-           counts->ops, counts->ops ? (double)counts->bytes / (double)counts->ops : 0);
+    printf("  %" PRIu64 " blocks, %" PRIu64 " of %" PRIu64 " ops, %.1f bytes each, %" PRIu64 " links\n", counts->blocks,
+           counts->stencils, counts->ops, counts->ops ? (double)counts->bytes / (double)counts->ops : 0, counts->links);
     if (!equal(&best[0], &best[1]))
         printf("%s: the two ways end in different states\n", name);
     return equal(&best[0], &best[1]);
@@ -130,6 +134,7 @@ enum {
     OPTION_CYCLES,
     OPTION_ONLY,
     OPTION_LACKING,
+    OPTION_UNLINKED,
     OPTION_KERNEL,
     OPTION_INITRD,
     OPTION_CMDLINE,
@@ -137,11 +142,17 @@ enum {
     OPTION_MEMORY
 };
 static const struct option long_options[] = {
-    { "rounds", required_argument, NULL, OPTION_ROUNDS },   { "cycles", required_argument, NULL, OPTION_CYCLES },
-    { "only", required_argument, NULL, OPTION_ONLY },       { "lacking", no_argument, NULL, OPTION_LACKING },
-    { "kernel", required_argument, NULL, OPTION_KERNEL },   { "initrd", required_argument, NULL, OPTION_INITRD },
-    { "cmdline", required_argument, NULL, OPTION_CMDLINE }, { "flat", no_argument, NULL, OPTION_FLAT },
-    { "memory", required_argument, NULL, OPTION_MEMORY },   { NULL, 0, NULL, 0 },
+    { "rounds", required_argument, NULL, OPTION_ROUNDS },
+    { "cycles", required_argument, NULL, OPTION_CYCLES },
+    { "only", required_argument, NULL, OPTION_ONLY },
+    { "lacking", no_argument, NULL, OPTION_LACKING },
+    { "unlinked", no_argument, NULL, OPTION_UNLINKED },
+    { "kernel", required_argument, NULL, OPTION_KERNEL },
+    { "initrd", required_argument, NULL, OPTION_INITRD },
+    { "cmdline", required_argument, NULL, OPTION_CMDLINE },
+    { "flat", no_argument, NULL, OPTION_FLAT },
+    { "memory", required_argument, NULL, OPTION_MEMORY },
+    { NULL, 0, NULL, 0 },
 };
 
 static void parse(struct options *options, int argc, char **argv)
@@ -160,6 +171,9 @@ static void parse(struct options *options, int argc, char **argv)
             break;
         case OPTION_LACKING:
             options->lacking = true;
+            break;
+        case OPTION_UNLINKED:
+            options->unlinked = true;
             break;
         case OPTION_KERNEL:
             options->request.kernel = guest_file(optarg);

@@ -82,6 +82,7 @@ static void pair_run(struct pair *pair, uint64_t stop_cycle, const char *what)
                  machine_now(pair->guest[1].machine));
     }
     glue_blocks(pair->glue, cpu_of(pair, 1));
+    glue_link(pair->glue, cpu_of(pair, 1));
 }
 
 static uint64_t now_of(const struct pair *pair)
@@ -217,7 +218,7 @@ static void check_guest(const char *name, enum load_entry entry)
     assert_int_equal(board->request_code, 0);
     const struct glue_counts *counts = glue_counts(pair.glue);
     print_message("%s: %lu blocks, %lu of %lu ops are stencils\n", name, counts->blocks, counts->stencils, counts->ops);
-    assert_true(counts->stencils > 0);
+    assert_true(counts->stencils > 0 && counts->links > 0);
     pair_destroy(&pair);
     free((void *)(uintptr_t)image.bytes);
 }
