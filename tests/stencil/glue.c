@@ -503,7 +503,7 @@ static void link_site(struct site *site)
 unsigned glue_link(struct glue *glue, struct cpu *cpu)
 {
     unsigned done = 0;
-    size_t open = SIZE_MAX; /* the page that is writable */
+    bool open = false; /* the region is writable */
     for (unsigned i = 0; i < glue->site_count; i++) {
         struct site *site = &glue->sites[i];
         uint64_t generation = cpu->chain_generation;
@@ -512,18 +512,14 @@ unsigned glue_link(struct glue *glue, struct cpu *cpu)
             site->chain->generation != generation || !in_region(glue, site->chain->block->ops[0].run) ||
             (uint64_t)(int32_t)site->chain->rip != site->chain->rip || generation > INT32_MAX)
             continue;
-        size_t page = (size_t)(site->entry - glue->region) & ~(size_t)4095;
-        if (page != open) {
-            if (open != SIZE_MAX)
-                region_protect(glue, open, open + 8192, PROT_READ | PROT_EXEC);
-            open = page;
-            region_protect(glue, open, open + 8192, PROT_READ | PROT_WRITE); /* a stencil may begin in one */
-        }
+        if (!open)
+            region_protect(glue, 0, glue->used, PROT_READ | PROT_WRITE);
+        open = true;
         link_site(site);
         done++;
     }
-    if (open != SIZE_MAX)
-        region_protect(glue, open, open + 8192, PROT_READ | PROT_EXEC);
+    if (open)
+        region_protect(glue, 0, glue->used, PROT_READ | PROT_EXEC);
     glue->counts.links += done;
     return done;
 }

@@ -20,8 +20,9 @@
 #include <string.h>
 #include <time.h>
 
-#define SLICE_MIN 100000u /* cycles between two looks for new blocks; more while there are none */
+#define SLICE_MIN 100000u /* cycles between two looks for new blocks; more while there are but few */
 #define SLICE_MAX 20000000u
+#define MANY      100u
 
 struct options {
     unsigned rounds;
@@ -71,7 +72,7 @@ static struct outcome run(const struct options *options, bool glued)
         unsigned done = glue_blocks(glue, machine_boot_cpu(guest.machine));
         if (!options->unlinked)
             done += glue_link(glue, machine_boot_cpu(guest.machine));
-        slice = done ? SLICE_MIN : 2 * slice;
+        slice = done > MANY ? SLICE_MIN : 2 * slice;
         if (slice > SLICE_MAX)
             slice = SLICE_MAX;
         outcome.gluing += cpu_seconds() - before;
