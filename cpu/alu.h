@@ -36,13 +36,13 @@
 /* A source operand of any kind but a memory destination's: declares nothing, sets b. sw: width of the source. */
 #define READ_SOURCE(sw, b)                                                                                             \
     do {                                                                                                               \
-        if (op->flags & OP_IMM) {                                                                                      \
-            (b) = op->imm;                                                                                             \
-        } else if (op->flags & OP_MEM) {                                                                               \
+        if (OPERAND(flags) & OP_IMM) {                                                                                 \
+            (b) = OPERAND(imm);                                                                                        \
+        } else if (OPERAND(flags) & OP_MEM) {                                                                          \
             LINEAR(from_, (sw) / 8, ACCESS_READ);                                                                      \
             LOAD(sw, b, from_);                                                                                        \
         } else {                                                                                                       \
-            (b) = REG(sw, op->src);                                                                                    \
+            (b) = REG(sw, OPERAND(src));                                                                               \
         }                                                                                                              \
     } while (0)
 
@@ -65,42 +65,42 @@
     {                                                                                                                  \
         FLAGS_BEFORE;                                                                                                  \
         uint64_t a, b, r;                                                                                              \
-        if (op->flags & OP_MEM_DST) {                                                                                  \
+        if (OPERAND(flags) & OP_MEM_DST) {                                                                             \
             LINEAR(at, (w) / 8, ACCESS_READ | ACCESS_WRITE);                                                           \
             LOAD_RMW(w, a, at);                                                                                        \
-            b = op->flags & OP_IMM ? op->imm : REG(sw(w), op->src);                                                    \
+            b = OPERAND(flags) & OP_IMM ? OPERAND(imm) : REG(sw(w), OPERAND(src));                                     \
             r = name##_body(cpu, a, b, w, true);                                                                       \
             r = SETTLE(name, w, COUNT_##sw(b, w), false, r);                                                           \
             STORE(w, at, r);                                                                                           \
         } else {                                                                                                       \
             READ_SOURCE(sw(w), b);                                                                                     \
-            r = name##_body(cpu, REG(w, op->dst), b, w, true);                                                         \
+            r = name##_body(cpu, REG(w, OPERAND(dst)), b, w, true);                                                    \
             r = SETTLE(name, w, COUNT_##sw(b, w), false, r);                                                           \
-            SET_REG(w, op->dst, r);                                                                                    \
+            SET_REG(w, OPERAND(dst), r);                                                                               \
         }                                                                                                              \
         NEXT;                                                                                                          \
     }
 #define UPDATE_SHAPED(w, name, sw, live, tag)                                                                          \
     static OP(name##_rr##w##tag)                                                                                       \
     {                                                                                                                  \
-        SET_REG(w, op->dst, name##_body(cpu, REG(w, op->dst), REG(sw(w), op->src), w, live));                          \
+        SET_REG(w, OPERAND(dst), name##_body(cpu, REG(w, OPERAND(dst)), REG(sw(w), OPERAND(src)), w, live));           \
         NEXT;                                                                                                          \
     }                                                                                                                  \
     static OP(name##_ri##w##tag)                                                                                       \
     {                                                                                                                  \
-        SET_REG(w, op->dst, name##_body(cpu, REG(w, op->dst), op->imm, w, live));                                      \
+        SET_REG(w, OPERAND(dst), name##_body(cpu, REG(w, OPERAND(dst)), OPERAND(imm), w, live));                       \
         NEXT;                                                                                                          \
     }                                                                                                                  \
     static OP(name##_mr##w##tag)                                                                                       \
     {                                                                                                                  \
         HIT(write, (w) / 8, host, LINEAR_FLAT, op_##name##_any##w);                                                    \
-        host_write(host, w, name##_body(cpu, host_read(host, w), REG(sw(w), op->src), w, live));                       \
+        host_write(host, w, name##_body(cpu, host_read(host, w), REG(sw(w), OPERAND(src)), w, live));                  \
         NEXT;                                                                                                          \
     }                                                                                                                  \
     static OP(name##_mi##w##tag)                                                                                       \
     {                                                                                                                  \
         HIT(write, (w) / 8, host, LINEAR_FLAT, op_##name##_any##w);                                                    \
-        host_write(host, w, name##_body(cpu, host_read(host, w), op->imm, w, live));                                   \
+        host_write(host, w, name##_body(cpu, host_read(host, w), OPERAND(imm), w, live));                              \
         NEXT;                                                                                                          \
     }
 #define UPDATE_SHAPED_RM(w, name, live, tag)                                                                           \
@@ -108,7 +108,7 @@
     {                                                                                                                  \
         uint64_t b;                                                                                                    \
         LOAD_HIT(w, b, LINEAR_FLAT, op_##name##_any##w);                                                               \
-        SET_REG(w, op->dst, name##_body(cpu, REG(w, op->dst), b, w, live));                                            \
+        SET_REG(w, OPERAND(dst), name##_body(cpu, REG(w, OPERAND(dst)), b, w, live));                                  \
         NEXT;                                                                                                          \
     }
 #define SOURCE_W(w) w
@@ -166,13 +166,13 @@
     {                                                                                                                  \
         FLAGS_BEFORE;                                                                                                  \
         uint64_t a, b;                                                                                                 \
-        if (op->flags & OP_MEM_DST) {                                                                                  \
+        if (OPERAND(flags) & OP_MEM_DST) {                                                                             \
             LINEAR(at, (w) / 8, ACCESS_READ);                                                                          \
             LOAD(w, a, at);                                                                                            \
-            b = op->flags & OP_IMM ? op->imm : REG(w, op->src);                                                        \
+            b = OPERAND(flags) & OP_IMM ? OPERAND(imm) : REG(w, OPERAND(src));                                         \
         } else {                                                                                                       \
             READ_SOURCE(w, b);                                                                                         \
-            a = REG(w, op->dst);                                                                                       \
+            a = REG(w, OPERAND(dst));                                                                                  \
         }                                                                                                              \
         name##_body(cpu, a, b, w, true);                                                                               \
         (void)SETTLE(name, w, 1, false, 0);                                                                            \
@@ -181,33 +181,33 @@
 #define LOOK_SHAPED(w, name, live, tag)                                                                                \
     static OP(name##_rr##w##tag)                                                                                       \
     {                                                                                                                  \
-        name##_body(cpu, REG(w, op->dst), REG(w, op->src), w, live);                                                   \
+        name##_body(cpu, REG(w, OPERAND(dst)), REG(w, OPERAND(src)), w, live);                                         \
         NEXT;                                                                                                          \
     }                                                                                                                  \
     static OP(name##_ri##w##tag)                                                                                       \
     {                                                                                                                  \
-        name##_body(cpu, REG(w, op->dst), op->imm, w, live);                                                           \
+        name##_body(cpu, REG(w, OPERAND(dst)), OPERAND(imm), w, live);                                                 \
         NEXT;                                                                                                          \
     }                                                                                                                  \
     static OP(name##_rm##w##tag)                                                                                       \
     {                                                                                                                  \
         uint64_t b;                                                                                                    \
         LOAD_HIT(w, b, LINEAR_FLAT, op_##name##_any##w);                                                               \
-        name##_body(cpu, REG(w, op->dst), b, w, live);                                                                 \
+        name##_body(cpu, REG(w, OPERAND(dst)), b, w, live);                                                            \
         NEXT;                                                                                                          \
     }                                                                                                                  \
     static OP(name##_mr##w##tag)                                                                                       \
     {                                                                                                                  \
         uint64_t a;                                                                                                    \
         LOAD_HIT(w, a, LINEAR_FLAT, op_##name##_any##w);                                                               \
-        name##_body(cpu, a, REG(w, op->src), w, live);                                                                 \
+        name##_body(cpu, a, REG(w, OPERAND(src)), w, live);                                                            \
         NEXT;                                                                                                          \
     }                                                                                                                  \
     static OP(name##_mi##w##tag)                                                                                       \
     {                                                                                                                  \
         uint64_t a;                                                                                                    \
         LOAD_HIT(w, a, LINEAR_FLAT, op_##name##_any##w);                                                               \
-        name##_body(cpu, a, op->imm, w, live);                                                                         \
+        name##_body(cpu, a, OPERAND(imm), w, live);                                                                    \
         NEXT;                                                                                                          \
     }
 #define LOOK_HANDLERS(name, more)                                                                                      \
@@ -229,21 +229,21 @@
 #define UPDATE1_ANY(w, name)                                                                                           \
     static OP(name##_any##w)                                                                                           \
     {                                                                                                                  \
-        if (op->flags & OP_MEM) {                                                                                      \
+        if (OPERAND(flags) & OP_MEM) {                                                                                 \
             uint64_t a;                                                                                                \
             LINEAR(at, (w) / 8, ACCESS_READ | ACCESS_WRITE);                                                           \
             LOAD_RMW(w, a, at);                                                                                        \
             uint64_t r = name##_body(cpu, a, w, true);                                                                 \
             STORE(w, at, r);                                                                                           \
         } else {                                                                                                       \
-            SET_REG(w, op->dst, name##_body(cpu, REG(w, op->dst), w, true));                                           \
+            SET_REG(w, OPERAND(dst), name##_body(cpu, REG(w, OPERAND(dst)), w, true));                                 \
         }                                                                                                              \
         NEXT;                                                                                                          \
     }
 #define UPDATE1_SHAPED(w, name, live, tag)                                                                             \
     static OP(name##_rr##w##tag)                                                                                       \
     {                                                                                                                  \
-        SET_REG(w, op->dst, name##_body(cpu, REG(w, op->dst), w, live));                                               \
+        SET_REG(w, OPERAND(dst), name##_body(cpu, REG(w, OPERAND(dst)), w, live));                                     \
         NEXT;                                                                                                          \
     }                                                                                                                  \
     static OP(name##_mr##w##tag)                                                                                       \

@@ -121,15 +121,18 @@ static inline const struct op *engine_enter(struct cpu *cpu, struct block *block
     return block->ops;
 }
 
-/* The first op of the successor block by chain slot of a terminating op, or NULL with chain_from set for the loop to
- * fill in. */
-static inline const struct op *engine_chain(struct cpu *cpu, const struct op *op, unsigned slot)
+/* The first op of the successor block by a chain, or NULL with chain_from set for the loop to fill in. */
+static inline const struct op *engine_follow(struct cpu *cpu, struct chain *chain)
 {
-    struct chain *chain = (struct chain *)(uintptr_t)(op + 1) + slot;
     if (__builtin_expect(chain->rip == cpu->gpr[GPR_RIP] && chain->generation == cpu->chain_generation, 1))
         return engine_enter(cpu, chain->block);
     cpu->engine->chain_from = chain;
     return NULL;
+}
+/* The same by chain slot of a terminating op. */
+static inline const struct op *engine_chain(struct cpu *cpu, const struct op *op, unsigned slot)
+{
+    return engine_follow(cpu, (struct chain *)(uintptr_t)(op + 1) + slot);
 }
 /* The first op of the block at gpr[GPR_RIP] by the jump cache, or NULL: the loop finds it. */
 static inline const struct op *engine_lookup(struct cpu *cpu)

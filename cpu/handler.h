@@ -1,14 +1,15 @@
 /*
  * The vocabulary of instruction handlers.
  *
- * A handler is OP(name) { ... NEXT; }. It has `cpu` and `op`, reaches operands through the accessors below and nothing
- * else, and leaves in one of these ways:
+ * A handler is OP(name) { ... NEXT; }. It has `cpu` and `op`, reaches operands through the accessors below and those of
+ * the engine's binding (cpu/binding.h) and nothing else, and leaves in one of these ways:
  *
  *   NEXT                      the instruction is done, go on with the next op
  *   FAULT(vector)             the instruction did not happen: fault without error code
  *   FAULT_CODE(vector, error) the same with one
  *   FAULT_PENDING             the same; cpu->fault was filled by a function that returned false
  *   BRANCH(slot)              cpu->gpr[GPR_RIP] holds the target; slot 0 not taken or only successor, 1 taken
+ *   BRANCH_BY(...)            the same where RIP moves by a distance that is known now
  *   BRANCH_INDIRECT           the same for a target known only at run time
  *   LEAVE                     done, gpr[GPR_RIP] is set, and the engine must look at mode or events
  *
@@ -24,7 +25,10 @@
 #ifndef CPU_HANDLER_H
 #define CPU_HANDLER_H
 
-#include "cpu/engine.h"
+#ifndef HANDLER_BINDING
+#define HANDLER_BINDING "cpu/binding.h"
+#endif
+#include HANDLER_BINDING
 #include "cpu/flags.h"
 #include "cpu/mem.h"
 #include "cpu/op.h"
@@ -46,30 +50,12 @@
     HANDLERS(name) = { .any = op_##name };                                                                             \
     static OP(name)
 
-#ifdef SIM_TAIL_CALLS
-#define GO(next)                                                                                                       \
-    do {                                                                                                               \
-        op = (next);                                                                                                   \
-        MUSTTAIL return op->run(cpu, op);                                                                              \
-    } while (0)
-#else
-#define GO(next) return (next)
-#endif
-
-#define NEXT  GO(op + 1)
 #define LEAVE return engine_leave(cpu)
 
 #define FAULT(vector)             return engine_fault(cpu, op, fault_make((vector), false, 0))
 #define FAULT_CODE(vector, error) return engine_fault(cpu, op, fault_make((vector), true, (error)))
 #define FAULT_PENDING             return engine_fault(cpu, op, cpu->fault)
 
-#define BRANCH(slot)                                                                                                   \
-    do {                                                                                                               \
-        const struct op *target_ = engine_chain(cpu, op, (slot));                                                      \
-        if (unlikely(!target_))                                                                                        \
-            return NULL;                                                                                               \
-        GO(target_);                                                                                                   \
-    } while (0)
 #define BRANCH_INDIRECT                                                                                                \
     do {                                                                                                               \
         const struct op *target_ = engine_lookup(cpu);                                                                 \
@@ -85,7 +71,7 @@ typedef uint16_t __attribute__((may_alias)) alias_u16;
 typedef uint32_t __attribute__((may_alias)) alias_u32;
 typedef uint64_t __attribute__((may_alias)) alias_u64;
 
-static inline uint64_t gpr_read(const struct cpu *cpu, unsigned offset, unsigned w)
+static inline uint64_t gpr_read(const struct cpu *cpu, uintptr_t offset, unsigned w)
 {
     const char *at = (const char *)cpu->gpr + offset;
     return w == 8    ? *(const alias_u8 *)at
@@ -94,7 +80,7 @@ static inline uint64_t gpr_read(const struct cpu *cpu, unsigned offset, unsigned
                      : *(const alias_u64 *)at;
 }
 /* Writes w bits; 32 bits clear the upper half (SDM vol. 1, 3.4.1.1). */
-static inline void gpr_write(struct cpu *cpu, unsigned offset, unsigned w, uint64_t value)
+static inline void gpr_write(struct cpu *cpu, uintptr_t offset, unsigned w, uint64_t value)
 {
     char *at = (char *)cpu->gpr + offset;
     if (w == 8)
@@ -111,17 +97,13 @@ static inline void gpr_write(struct cpu *cpu, unsigned offset, unsigned w, uint6
 
 /* --- memory ---------------------------------------------------------------------------------------------------- */
 
-/* The linear address of a flat memory operand (no OP_SEGMENTED); a base of FS or GS stands in the place of the index.
- */
-#define LINEAR_FLAT (REG(64, op->base) + (REG(64, op->index) << op->scale) + (uint64_t)(int64_t)op->disp)
-
 /*
  * Declares `linear`, the linear address of the memory operand of any kind; `bytes` is its size and `access` ACCESS_READ
  * or ACCESS_WRITE (both for read-modify-write). Leaves with #GP or #SS where a segment limit or type forbids it.
  */
 #define LINEAR(linear, bytes, access)                                                                                  \
     uint64_t linear;                                                                                                   \
-    if (likely(!(op->flags & OP_SEGMENTED)))                                                                           \
+    if (likely(!(OPERAND(flags) & OP_SEGMENTED)))                                                                      \
         linear = LINEAR_FLAT;                                                                                          \
     else if (!segment_linear(cpu, op, (bytes), (access), &linear))                                                     \
     FAULT_PENDING
@@ -176,7 +158,6 @@ static inline void gpr_write(struct cpu *cpu, unsigned offset, unsigned w, uint6
  * The hot forms serve accesses that hit in the TLB. Where one does not, they hand the op over to the row's generic
  * handler before anything has happened: so they call nothing and need no stack frame.
  */
-#define HAND_OVER(generic) MUSTTAIL return generic(cpu, op)
 /* Declares `at_host`, the address of `bytes` that the TLB admits for `rights` (read or write). */
 #define HIT(rights, bytes, at_host, linear, generic)                                                                   \
     uintptr_t at_host;                                                                                                 \
@@ -235,13 +216,13 @@ static inline void gpr_write(struct cpu *cpu, unsigned offset, unsigned w, uint6
 /* Access bits of the instruction's memory operand: through SS it counts as one to the stack. */
 static inline unsigned operand_access(const struct op *op, unsigned access)
 {
-    return op->seg == SS ? access | ACCESS_STACK : access;
+    return OPERAND(seg) == SS ? access | ACCESS_STACK : access;
 }
 
 /* Legacy SSE: #GP(0) for a misaligned 16-byte operand. */
 #define CHECK_ALIGNED(linear, bytes)                                                                                   \
     do {                                                                                                               \
-        if (unlikely((op->flags & OP_ALIGNED) && ((linear) & ((bytes) - 1))))                                          \
+        if (unlikely((OPERAND(flags) & OP_ALIGNED) && ((linear) & ((bytes) - 1))))                                     \
             FAULT_CODE(VEC_GP, 0);                                                                                     \
     } while (0)
 

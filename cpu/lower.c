@@ -18,13 +18,12 @@
 /* The block goes on elsewhere: page end, block full. */
 static OP(block_end)
 {
-    cpu->gpr[GPR_RIP] += op_at(op);
-    BRANCH(0);
+    BRANCH_BY(op, 0, INSN_AT, return NULL);
 }
 /* The instruction before may have changed modes or events. */
 static OP(block_leave)
 {
-    cpu->gpr[GPR_RIP] += op_at(op);
+    cpu->gpr[GPR_RIP] += INSN_AT;
     LEAVE;
 }
 
@@ -44,8 +43,8 @@ static OP(raise_gp)
 /* A row without handler: the summary names it. */
 static OP(raise_lacking)
 {
-    const struct isa_row *row = &isa_rows[op->imm];
-    tally_count(&cpu->board->tally, TALLY_LACKING, op->imm, row->mnemonic);
+    const struct isa_row *row = &isa_rows[OPERAND(imm)];
+    tally_count(&cpu->board->tally, TALLY_LACKING, OPERAND(imm), row->mnemonic);
     FAULT(VEC_UD);
 }
 
@@ -166,17 +165,17 @@ static void lower_vector(struct op *op, const struct insn *insn)
         if (row->operand[i].source == FROM_VVVV)
             op->src = register_of(&insn->operand[i]);
         else if (row->operand[i].source != FROM_IS4)
-            op->x.src2 = register_of(&insn->operand[i]);
+            op->src2 = register_of(&insn->operand[i]);
     }
     if (insn->mode_bits != 64 && row->operand_count > 3 && row->operand[3].source == FROM_IS4)
-        op->x.imm8 &= 0x7F;
+        op->imm8 &= 0x7F;
     bool has_vvvv = false;
     for (unsigned i = 1; i < row->operand_count; i++)
         has_vvvv |= row->operand[i].source == FROM_VVVV;
     if (!has_vvvv)
-        op->src = op->x.src2;
-    op->x.mask = insn->mask;
-    op->x.evex = insn->evex;
+        op->src = op->src2;
+    op->mask = insn->mask;
+    op->evex = insn->evex;
     if (row->isa_class == ISA_CLASS_AVX_ALIGNED || row->isa_class == ISA_CLASS_AVX512_ALIGNED)
         op->flags |= OP_ALIGNED;
 }
@@ -213,7 +212,7 @@ static void lower_operands(struct op *op, const struct insn *insn)
     if (immediate)
         op->flags |= OP_IMM;
     else if (insn->operand_count > 2)
-        op->x.src2 = numbers[2];
+        op->src2 = numbers[2];
     switch (row->operand_count ? row->operand[0].source : FROM_NONE) {
     case FROM_RELATIVE:
         op->imm = insn->immediate + op_end(op);
@@ -268,7 +267,7 @@ static op_fn *handler_of(const struct cpu *cpu, const struct insn *insn, const s
     if (settles_undefined(cpu, insn->row))
         return handlers->chosen[width];
     int shape = generic || op->flags & OP_SEGMENTED ? -1 : shape_of(insn);
-    if (handlers->masked && (op->x.mask || op->x.evex & (INSN_EVEX_Z | INSN_EVEX_B)))
+    if (handlers->masked && (op->mask || op->evex & (INSN_EVEX_Z | INSN_EVEX_B)))
         return handlers->masked;
     if (handlers->plain[0])
         return handlers->plain[op->form >> 4 & 3];

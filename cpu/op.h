@@ -36,15 +36,15 @@ enum op_flags {
 };
 
 /*
- * Operands in the row's order: dst is the first, src the second, x.src2 the third. A general register is a byte offset
+ * Operands in the row's order: dst is the first, src the second, src2 the third. A general register is a byte offset
  * into cpu->gpr (AH is 1); every other register class is a plain index. The operand that is in memory has no register:
  * its address is gpr[base] + (gpr[index] << scale) + disp, where base and index are byte offsets too and may name
  * GPR_RIP (disp is then adjusted to the block's start) or GPR_ZERO; index may also name segment_base[FS] or [GS]. An
  * operand with OP_SEGMENTED has the base of segment `seg` added, too. 64-bit absolute addresses (MOV moffs) stand in
  * imm.
  *
- * VEX and EVEX rows of the vector classes: dst is the first operand, x.src2 the one of
- * ModRM that is not the first, src the one in vvvv that is not the first, or x.src2 again; x.imm8 is the immediate, of
+ * VEX and EVEX rows of the vector classes: dst is the first operand, src2 the one of
+ * ModRM that is not the first, src the one in vvvv that is not the first, or src2 again; imm8 is the immediate, of
  * which bits 7:4 may be a register. index is the number of the vector register where the row has a VSIB address.
  */
 struct op {
@@ -57,7 +57,7 @@ struct op {
             uint8_t mask; /* opmask register, 0 for none */
             uint8_t evex; /* INSN_EVEX_ bits of insn.h */
             uint32_t imm32;
-        } x;
+        };
     };
     int32_t disp;
     uint8_t dst, src, base, index;

@@ -10,16 +10,16 @@
 #define XCHG_ANY(w, name)                                                                                              \
     static OP(name##_any##w)                                                                                           \
     {                                                                                                                  \
-        uint64_t a, b = REG(w, op->src);                                                                               \
-        if (op->flags & OP_MEM) {                                                                                      \
+        uint64_t a, b = REG(w, OPERAND(src));                                                                          \
+        if (OPERAND(flags) & OP_MEM) {                                                                                 \
             LINEAR(at, (w) / 8, ACCESS_READ | ACCESS_WRITE);                                                           \
             LOAD_RMW(w, a, at);                                                                                        \
             STORE(w, at, b);                                                                                           \
         } else {                                                                                                       \
-            a = REG(w, op->dst);                                                                                       \
-            SET_REG(w, op->dst, b);                                                                                    \
+            a = REG(w, OPERAND(dst));                                                                                  \
+            SET_REG(w, OPERAND(dst), b);                                                                               \
         }                                                                                                              \
-        SET_REG(w, op->src, a);                                                                                        \
+        SET_REG(w, OPERAND(src), a);                                                                                   \
         NEXT;                                                                                                          \
     }
 EACH_WIDTH(XCHG_ANY, xchg)
@@ -29,16 +29,16 @@ HANDLERS(xchg) = { .by_width = BY_WIDTH(xchg) };
 #define XADD_ANY(w, name)                                                                                              \
     static OP(name##_any##w)                                                                                           \
     {                                                                                                                  \
-        uint64_t a, b = REG(w, op->src);                                                                               \
-        if (op->flags & OP_MEM) {                                                                                      \
+        uint64_t a, b = REG(w, OPERAND(src));                                                                          \
+        if (OPERAND(flags) & OP_MEM) {                                                                                 \
             LINEAR(at, (w) / 8, ACCESS_READ | ACCESS_WRITE);                                                           \
             LOAD_RMW(w, a, at);                                                                                        \
             STORE(w, at, a + b);                                                                                       \
-            SET_REG(w, op->src, a);                                                                                    \
+            SET_REG(w, OPERAND(src), a);                                                                               \
         } else {                                                                                                       \
-            a = REG(w, op->dst);                                                                                       \
-            SET_REG(w, op->src, a);                                                                                    \
-            SET_REG(w, op->dst, a + b);                                                                                \
+            a = REG(w, OPERAND(dst));                                                                                  \
+            SET_REG(w, OPERAND(src), a);                                                                               \
+            SET_REG(w, OPERAND(dst), a + b);                                                                           \
         }                                                                                                              \
         flags_add(cpu, a, b, a + b, w);                                                                                \
         NEXT;                                                                                                          \
@@ -53,15 +53,15 @@ HANDLERS(xadd) = { .by_width = BY_WIDTH(xadd) };
 #define CMPXCHG_ANY(w, name)                                                                                           \
     static OP(name##_any##w)                                                                                           \
     {                                                                                                                  \
-        uint64_t old, b = REG(w, op->src), expected = REG(w, RAX * 8);                                                 \
-        if (op->flags & OP_MEM) {                                                                                      \
+        uint64_t old, b = REG(w, OPERAND(src)), expected = REG(w, RAX * 8);                                            \
+        if (OPERAND(flags) & OP_MEM) {                                                                                 \
             LINEAR(at, (w) / 8, ACCESS_READ | ACCESS_WRITE);                                                           \
             LOAD_RMW(w, old, at);                                                                                      \
             STORE(w, at, old == expected ? b : old);                                                                   \
         } else {                                                                                                       \
-            old = REG(w, op->dst);                                                                                     \
+            old = REG(w, OPERAND(dst));                                                                                \
             if (old == expected)                                                                                       \
-                SET_REG(w, op->dst, b);                                                                                \
+                SET_REG(w, OPERAND(dst), b);                                                                           \
         }                                                                                                              \
         if (old != expected)                                                                                           \
             SET_REG(w, RAX * 8, old);                                                                                  \
@@ -111,7 +111,7 @@ HANDLER(bound)
 {
     unsigned w = OP_WIDTH(op);
     uint64_t lower, upper, pair;
-    int64_t index = (int64_t)sign_extend(REG(w, op->dst), w);
+    int64_t index = (int64_t)sign_extend(REG(w, OPERAND(dst)), w);
     LINEAR(at, w / 4, ACCESS_READ);
     if (w == 16) {
         LOAD(32, pair, at);

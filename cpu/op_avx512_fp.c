@@ -122,7 +122,7 @@ static uint64_t flushed(struct fp_context *context, const struct parameters *p, 
     }                                                                                                                  \
     FP_MASKED_FORM(name##packed, name##_##type, lane, lane, sae_only, FROM_DESTINATION)                                \
     HANDLERS(name##packed) = { .any = op_##name##packed };                                                             \
-    FP_SCALAR_MASKED_FORM(name##scalar, name##_##type, lane, lane, ELEMENT(lane), sae_only, op->src)                   \
+    FP_SCALAR_MASKED_FORM(name##scalar, name##_##type, lane, lane, ELEMENT(lane), sae_only, OPERAND(src))              \
     HANDLERS(name##scalar) = { .any = op_##name##scalar };
 
 /* --- VGETEXP, VGETMANT --- */
@@ -375,8 +375,8 @@ static bool has_class(const struct fp_context *context, const struct parameters 
             return NULL;                                                                                               \
         struct fp_context context = simd_fp_begin(cpu);                                                                \
         for (unsigned i = 0; i < lanes; i++)                                                                           \
-            result |= (uint64_t)has_class(&context, &type##_parameters, b.lane[i], op->x.imm8) << i;                   \
-        cpu->opmask[op->dst] = result & active;                                                                        \
+            result |= (uint64_t)has_class(&context, &type##_parameters, b.lane[i], OPERAND(imm8)) << i;                \
+        cpu->opmask[OPERAND(dst)] = result & active;                                                                   \
         NEXT;                                                                                                          \
     }
 CLASSES(vfpclassps, f32, u32, 0)

@@ -196,16 +196,16 @@ EVEX_WHOLE(vdbpsadbw, vdbpsadbw, u16)
 #define BLEND(name, lane)                                                                                              \
     HANDLER(name)                                                                                                      \
     {                                                                                                                  \
-        union vector_register r = cpu->zmm[op->src], b;                                                                \
+        union vector_register r = cpu->zmm[OPERAND(src)], b;                                                           \
         unsigned bytes = OP_VECTOR(op);                                                                                \
         uint64_t active = simd_active(cpu, op, bytes / ELEMENT(lane));                                                 \
         op = simd_fetch(cpu, op, ELEMENT(lane), bytes, active, &b);                                                    \
         if (unlikely(!op))                                                                                             \
             return NULL;                                                                                               \
-        bool zero = op->x.evex & INSN_EVEX_Z;                                                                          \
+        bool zero = OPERAND(evex) & INSN_EVEX_Z;                                                                       \
         for (unsigned i = 0; i < bytes / ELEMENT(lane); i++)                                                           \
             r.lane[i] = active >> i & 1 ? b.lane[i] : zero ? 0 : r.lane[i];                                            \
-        vector_write(cpu, op->dst, &r, bytes);                                                                         \
+        vector_write(cpu, OPERAND(dst), &r, bytes);                                                                    \
         NEXT;                                                                                                          \
     }
 BLEND(vpblendmb, u8)
@@ -229,14 +229,14 @@ static inline uint64_t saturate_unsigned(uint64_t value, unsigned bits)
     HANDLER(name)                                                                                                      \
     {                                                                                                                  \
         union vector_register r = { .u64 = { 0 } };                                                                    \
-        const union vector_register *s = &cpu->zmm[op->x.src2];                                                        \
+        const union vector_register *s = &cpu->zmm[OPERAND(src2)];                                                     \
         unsigned lanes = OP_VECTOR(op) / ELEMENT(wide), bytes = lanes * ELEMENT(narrow);                               \
         uint64_t active = simd_active(cpu, op, lanes);                                                                 \
         for (unsigned i = 0; i < lanes; i++) {                                                                         \
             __typeof__(s->wide[0]) x = s->wide[i];                                                                     \
             r.narrow[i] = (__typeof__(r.narrow[0]))(expression);                                                       \
         }                                                                                                              \
-        if (op->flags & OP_MEM) {                                                                                      \
+        if (OPERAND(flags) & OP_MEM) {                                                                                 \
             op = simd_store(cpu, op, ELEMENT(narrow), bytes, active, &r);                                              \
             if (unlikely(!op))                                                                                         \
                 return NULL;                                                                                           \
@@ -263,8 +263,8 @@ NARROW(qd, 64, 32)
 #define COMPRESS(letter, lane)                                                                                         \
     HANDLER(vpcompress##letter)                                                                                        \
     {                                                                                                                  \
-        union vector_register r = cpu->zmm[op->dst];                                                                   \
-        const union vector_register s = cpu->zmm[op->x.src2];                                                          \
+        union vector_register r = cpu->zmm[OPERAND(dst)];                                                              \
+        const union vector_register s = cpu->zmm[OPERAND(src2)];                                                       \
         unsigned bytes = OP_VECTOR(op), lanes = bytes / ELEMENT(lane), count = 0;                                      \
         uint64_t active = simd_active(cpu, op, lanes);                                                                 \
         for (unsigned i = 0; i < lanes; i++) {                                                                         \
@@ -272,7 +272,7 @@ NARROW(qd, 64, 32)
                 r.lane[count++] = s.lane[i];                                                                           \
         }                                                                                                              \
         uint64_t written = count ? UINT64_MAX >> (64 - count) : 0;                                                     \
-        if (op->flags & OP_MEM) {                                                                                      \
+        if (OPERAND(flags) & OP_MEM) {                                                                                 \
             op = simd_store(cpu, op, ELEMENT(lane), bytes, written, &r);                                               \
             if (unlikely(!op))                                                                                         \
                 return NULL;                                                                                           \

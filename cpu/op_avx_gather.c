@@ -11,13 +11,13 @@
 static inline bool lane_address(struct cpu *cpu, const struct op *op, int64_t index, unsigned bytes, unsigned access,
                                 uint64_t *linear)
 {
-    uint64_t offset = REG(64, op->base) + ((uint64_t)index << op->scale) + (uint64_t)(int64_t)op->disp;
+    uint64_t offset = REG(64, OPERAND(base)) + ((uint64_t)index << OPERAND(scale)) + (uint64_t)(int64_t)OPERAND(disp);
     unsigned width = OP_ADDRESS(op);
-    if (width == 64 && !(op->flags & OP_SEGMENTED)) {
-        *linear = offset + cpu->segment_base[op->seg];
+    if (width == 64 && !(OPERAND(flags) & OP_SEGMENTED)) {
+        *linear = offset + cpu->segment_base[OPERAND(seg)];
         return true;
     }
-    return segment_address(cpu, op->seg, width == 64 ? offset : offset & UINT32_MAX, bytes, access, linear);
+    return segment_address(cpu, OPERAND(seg), width == 64 ? offset : offset & UINT32_MAX, bytes, access, linear);
 }
 
 #define LANE_INDEX(indexes, size, i) ((size) == 4 ? (int64_t)(indexes)->i32[i] : (indexes)->i64[i])
@@ -28,8 +28,8 @@ static inline bool lane_address(struct cpu *cpu, const struct op *op, int64_t in
 #define GATHER(index_bytes, data_bytes, lane)                                                                          \
     HANDLER(vgather_##index_bytes##_##data_bytes)                                                                      \
     {                                                                                                                  \
-        const union vector_register indexes = cpu->zmm[op->index];                                                     \
-        union vector_register *r = &cpu->zmm[op->dst], *mask = &cpu->zmm[op->src];                                     \
+        const union vector_register indexes = cpu->zmm[OPERAND(index)];                                                \
+        union vector_register *r = &cpu->zmm[OPERAND(dst)], *mask = &cpu->zmm[OPERAND(src)];                           \
         const unsigned lanes = GATHER_LANES(index_bytes, lane), bytes = lanes * (data_bytes);                          \
         for (unsigned i = 0; i < OP_VECTOR(op) / ELEMENT(lane); i++)                                                   \
             mask->lane[i] = (__typeof__(mask->lane[0]))(mask->lane[i] >> (8 * (data_bytes) - 1) ? UINT64_MAX : 0);     \
@@ -59,9 +59,9 @@ GATHER(8, 8, u64)
 #define GATHER_OPMASK(index_bytes, data_bytes, lane)                                                                   \
     HANDLER(vgather_##index_bytes##_##data_bytes##_k)                                                                  \
     {                                                                                                                  \
-        const union vector_register indexes = cpu->zmm[op->index];                                                     \
-        union vector_register *r = &cpu->zmm[op->dst];                                                                 \
-        uint64_t *mask = &cpu->opmask[op->x.mask];                                                                     \
+        const union vector_register indexes = cpu->zmm[OPERAND(index)];                                                \
+        union vector_register *r = &cpu->zmm[OPERAND(dst)];                                                            \
+        uint64_t *mask = &cpu->opmask[OPERAND(mask)];                                                                  \
         const unsigned lanes = GATHER_LANES(index_bytes, lane), bytes = lanes * (data_bytes);                          \
         for (unsigned i = 0; i < lanes; i++) {                                                                         \
             uint64_t linear;                                                                                           \
@@ -81,16 +81,16 @@ GATHER(8, 8, u64)
     }                                                                                                                  \
     HANDLER(vscatter_##index_bytes##_##data_bytes)                                                                     \
     {                                                                                                                  \
-        uint64_t *mask = &cpu->opmask[op->x.mask];                                                                     \
+        uint64_t *mask = &cpu->opmask[OPERAND(mask)];                                                                  \
         const unsigned lanes = GATHER_LANES(index_bytes, lane);                                                        \
         for (unsigned i = 0; i < lanes; i++) {                                                                         \
             uint64_t linear;                                                                                           \
             if (!(*mask >> i & 1))                                                                                     \
                 continue;                                                                                              \
-            if (!lane_address(cpu, op, LANE_INDEX(&cpu->zmm[op->index], index_bytes, i), (data_bytes), ACCESS_WRITE,   \
-                              &linear))                                                                                \
+            if (!lane_address(cpu, op, LANE_INDEX(&cpu->zmm[OPERAND(index)], index_bytes, i), (data_bytes),            \
+                              ACCESS_WRITE, &linear))                                                                  \
                 FAULT_PENDING;                                                                                         \
-            STORE_LANE((data_bytes), linear, &cpu->zmm[op->x.src2].lane[i]);                                           \
+            STORE_LANE((data_bytes), linear, &cpu->zmm[OPERAND(src2)].lane[i]);                                        \
             *mask &= ~(1ull << i);                                                                                     \
         }                                                                                                              \
         *mask = 0;                                                                                                     \

@@ -11,7 +11,7 @@
     {                                                                                                                  \
         SOURCE_VECTOR(bytes)                                                                                           \
         union vector_register r = *b;                                                                                  \
-        vector_write(cpu, op->dst, &r, (bytes));                                                                       \
+        vector_write(cpu, OPERAND(dst), &r, (bytes));                                                                  \
         NEXT;                                                                                                          \
     }
 LOAD_VECTOR(vmov_load_128, 16)
@@ -20,13 +20,13 @@ LOAD_VECTOR(vmov_load_512, 64)
 #define STORE_VECTOR(name, bytes)                                                                                      \
     static OP(name)                                                                                                    \
     {                                                                                                                  \
-        if (op->flags & OP_MEM) {                                                                                      \
+        if (OPERAND(flags) & OP_MEM) {                                                                                 \
             LINEAR(linear, (bytes), ACCESS_WRITE);                                                                     \
             CHECK_ALIGNED(linear, (bytes));                                                                            \
-            STORE_BYTES((bytes), linear, &cpu->zmm[op->x.src2]);                                                       \
+            STORE_BYTES((bytes), linear, &cpu->zmm[OPERAND(src2)]);                                                    \
         } else {                                                                                                       \
-            union vector_register r = cpu->zmm[op->x.src2];                                                            \
-            vector_write(cpu, op->dst, &r, (bytes));                                                                   \
+            union vector_register r = cpu->zmm[OPERAND(src2)];                                                         \
+            vector_write(cpu, OPERAND(dst), &r, (bytes));                                                              \
         }                                                                                                              \
         NEXT;                                                                                                          \
     }
@@ -48,10 +48,10 @@ STORE_VECTOR(vmov_store_512, 64)
     }                                                                                                                  \
     static OP(vmov_store_masked_##lane)                                                                                \
     {                                                                                                                  \
-        union vector_register r = cpu->zmm[op->x.src2];                                                                \
+        union vector_register r = cpu->zmm[OPERAND(src2)];                                                             \
         unsigned bytes = OP_VECTOR(op);                                                                                \
         uint64_t active = simd_active(cpu, op, bytes / ELEMENT(lane));                                                 \
-        if (op->flags & OP_MEM) {                                                                                      \
+        if (OPERAND(flags) & OP_MEM) {                                                                                 \
             op = simd_store(cpu, op, ELEMENT(lane), bytes, active, &r);                                                \
             if (unlikely(!op))                                                                                         \
                 return NULL;                                                                                           \
@@ -73,20 +73,20 @@ MOVE_MASKED(u64)
     {                                                                                                                  \
         union vector_register r;                                                                                       \
         unsigned bytes = OP_VECTOR(op);                                                                                \
-        uint64_t active = simd_signs(&cpu->zmm[op->src], ELEMENT(lane), bytes);                                        \
+        uint64_t active = simd_signs(&cpu->zmm[OPERAND(src)], ELEMENT(lane), bytes);                                   \
         op = simd_fetch(cpu, op, ELEMENT(lane), bytes, active, &r);                                                    \
         if (unlikely(!op))                                                                                             \
             return NULL;                                                                                               \
         for (unsigned i = 0; i < bytes / ELEMENT(lane); i++)                                                           \
             r.lane[i] = active >> i & 1 ? r.lane[i] : 0;                                                               \
-        vector_write(cpu, op->dst, &r, bytes);                                                                         \
+        vector_write(cpu, OPERAND(dst), &r, bytes);                                                                    \
         NEXT;                                                                                                          \
     }                                                                                                                  \
     HANDLER(name##_store)                                                                                              \
     {                                                                                                                  \
         unsigned bytes = OP_VECTOR(op);                                                                                \
-        uint64_t active = simd_signs(&cpu->zmm[op->src], ELEMENT(lane), bytes);                                        \
-        op = simd_store_selected(cpu, op, ELEMENT(lane), bytes, active, &cpu->zmm[op->x.src2]);                        \
+        uint64_t active = simd_signs(&cpu->zmm[OPERAND(src)], ELEMENT(lane), bytes);                                   \
+        op = simd_store_selected(cpu, op, ELEMENT(lane), bytes, active, &cpu->zmm[OPERAND(src2)]);                     \
         if (unlikely(!op))                                                                                             \
             return NULL;                                                                                               \
         NEXT;                                                                                                          \
@@ -111,19 +111,19 @@ MASKMOV(vmaskmov_u64, u64)
     HANDLER(name##_store)                                                                                              \
     {                                                                                                                  \
         uint64_t active = simd_active(cpu, op, 1);                                                                     \
-        op = simd_store(cpu, op, ELEMENT(lane), ELEMENT(lane), active, &cpu->zmm[op->x.src2]);                         \
+        op = simd_store(cpu, op, ELEMENT(lane), ELEMENT(lane), active, &cpu->zmm[OPERAND(src2)]);                      \
         if (unlikely(!op))                                                                                             \
             return NULL;                                                                                               \
         NEXT;                                                                                                          \
     }                                                                                                                  \
     HANDLER(name##_move)                                                                                               \
     {                                                                                                                  \
-        union vector_register r = cpu->zmm[op->src];                                                                   \
+        union vector_register r = cpu->zmm[OPERAND(src)];                                                              \
         if (simd_active(cpu, op, 1))                                                                                   \
-            r.lane[0] = cpu->zmm[op->x.src2].lane[0];                                                                  \
+            r.lane[0] = cpu->zmm[OPERAND(src2)].lane[0];                                                               \
         else                                                                                                           \
-            r.lane[0] = op->x.evex & INSN_EVEX_Z ? 0 : cpu->zmm[op->dst].lane[0];                                      \
-        vector_write(cpu, op->dst, &r, 16);                                                                            \
+            r.lane[0] = OPERAND(evex) & INSN_EVEX_Z ? 0 : cpu->zmm[OPERAND(dst)].lane[0];                              \
+        vector_write(cpu, OPERAND(dst), &r, 16);                                                                       \
         NEXT;                                                                                                          \
     }
 MOVE_SCALAR(vmovss, u32)
@@ -134,9 +134,9 @@ MOVE_SCALAR(vmovsd, u64)
     HANDLER(name)                                                                                                      \
     {                                                                                                                  \
         SOURCE_VECTOR(8)                                                                                               \
-        union vector_register r = cpu->zmm[op->src];                                                                   \
+        union vector_register r = cpu->zmm[OPERAND(src)];                                                              \
         r.u64[to] = b->u64[from];                                                                                      \
-        vector_write(cpu, op->dst, &r, 16);                                                                            \
+        vector_write(cpu, OPERAND(dst), &r, 16);                                                                       \
         NEXT;                                                                                                          \
     }
 MOVE_HALF(vmovlps_load, 0, 0)
@@ -148,17 +148,17 @@ HANDLER(vmovq_load)
 {
     SOURCE_VECTOR(8)
     union vector_register r = { .u64 = { b->u64[0] } };
-    vector_write(cpu, op->dst, &r, 8);
+    vector_write(cpu, OPERAND(dst), &r, 8);
     NEXT;
 }
 HANDLER(vmovq_store)
 {
-    union vector_register r = { .u64 = { cpu->zmm[op->x.src2].u64[0] } };
-    if (op->flags & OP_MEM) {
+    union vector_register r = { .u64 = { cpu->zmm[OPERAND(src2)].u64[0] } };
+    if (OPERAND(flags) & OP_MEM) {
         LINEAR(linear, 8, ACCESS_WRITE);
         STORE(64, linear, r.u64[0]);
     } else {
-        vector_write(cpu, op->dst, &r, 8);
+        vector_write(cpu, OPERAND(dst), &r, 8);
     }
     NEXT;
 }
@@ -168,7 +168,7 @@ HANDLER(vmovq_store)
         uint64_t value;                                                                                                \
         SOURCE_GENERAL((w), value);                                                                                    \
         union vector_register r = { .u64 = { value } };                                                                \
-        vector_write(cpu, op->dst, &r, 8);                                                                             \
+        vector_write(cpu, OPERAND(dst), &r, 8);                                                                        \
         NEXT;                                                                                                          \
     }
 FROM_GENERAL(vmovd_from_general, 32)
@@ -179,7 +179,7 @@ FROM_GENERAL(vmovq_from_general, 64)
 #define MOVE_SIGNS(name, lane)                                                                                         \
     HANDLER(name)                                                                                                      \
     {                                                                                                                  \
-        SET_REG(32, op->dst, simd_signs(&cpu->zmm[op->x.src2], ELEMENT(lane), OP_VECTOR(op)));                         \
+        SET_REG(32, OPERAND(dst), simd_signs(&cpu->zmm[OPERAND(src2)], ELEMENT(lane), OP_VECTOR(op)));                 \
         NEXT;                                                                                                          \
     }
 MOVE_SIGNS(vpmovmskb, u8)
@@ -193,9 +193,9 @@ MOVE_SIGNS(vmovmskpd, u64)
     {                                                                                                                  \
         uint64_t value;                                                                                                \
         SOURCE_GENERAL((w), value);                                                                                    \
-        union vector_register r = cpu->zmm[op->src];                                                                   \
-        r.u##w[op->x.imm8 & (128 / (w) - 1)] = (uint##w##_t)value;                                                     \
-        vector_write(cpu, op->dst, &r, 16);                                                                            \
+        union vector_register r = cpu->zmm[OPERAND(src)];                                                              \
+        r.u##w[OPERAND(imm8) & (128 / (w) - 1)] = (uint##w##_t)value;                                                  \
+        vector_write(cpu, OPERAND(dst), &r, 16);                                                                       \
         NEXT;                                                                                                          \
     }
 INSERT(vpinsrb, 8)
@@ -206,12 +206,12 @@ INSERT(vpinsrq, 64)
 #define EXTRACT(name, w)                                                                                               \
     HANDLER(name)                                                                                                      \
     {                                                                                                                  \
-        uint64_t value = cpu->zmm[op->x.src2].u##w[op->x.imm8 & (128 / (w) - 1)];                                      \
-        if (op->flags & OP_MEM) {                                                                                      \
+        uint64_t value = cpu->zmm[OPERAND(src2)].u##w[OPERAND(imm8) & (128 / (w) - 1)];                                \
+        if (OPERAND(flags) & OP_MEM) {                                                                                 \
             LINEAR(linear, (w) / 8, ACCESS_WRITE);                                                                     \
             STORE((w), linear, value);                                                                                 \
         } else {                                                                                                       \
-            SET_REG(64, op->dst, value);                                                                               \
+            SET_REG(64, OPERAND(dst), value);                                                                          \
         }                                                                                                              \
         NEXT;                                                                                                          \
     }
@@ -223,18 +223,18 @@ EXTRACT(vpextrq, 64)
 HANDLER(vinsertps)
 {
     uint64_t value;
-    unsigned imm = op->x.imm8;
-    if (op->flags & OP_MEM) {
+    unsigned imm = OPERAND(imm8);
+    if (OPERAND(flags) & OP_MEM) {
         LINEAR(linear, 4, ACCESS_READ);
         LOAD(32, value, linear);
     } else {
-        value = cpu->zmm[op->x.src2].u32[imm >> 6];
+        value = cpu->zmm[OPERAND(src2)].u32[imm >> 6];
     }
-    union vector_register r = cpu->zmm[op->src];
+    union vector_register r = cpu->zmm[OPERAND(src)];
     r.u32[imm >> 4 & 3] = (uint32_t)value;
     for (unsigned i = 0; i < 4; i++)
         r.u32[i] = imm >> i & 1 ? 0 : r.u32[i];
-    vector_write(cpu, op->dst, &r, 16);
+    vector_write(cpu, OPERAND(dst), &r, 16);
     NEXT;
 }
 
@@ -244,9 +244,9 @@ HANDLER(vinsertps)
     static OP(handler)                                                                                                 \
     {                                                                                                                  \
         SOURCE_VECTOR(part)                                                                                            \
-        union vector_register r = cpu->zmm[op->src];                                                                   \
-        memcpy(r.u8 + (op->x.imm8 & ((vector_bytes) / (part) - 1)) * (part), b, (part));                               \
-        vector_write(cpu, op->dst, &r, (vector_bytes));                                                                \
+        union vector_register r = cpu->zmm[OPERAND(src)];                                                              \
+        memcpy(r.u8 + (OPERAND(imm8) & ((vector_bytes) / (part) - 1)) * (part), b, (part));                            \
+        vector_write(cpu, OPERAND(dst), &r, (vector_bytes));                                                           \
         NEXT;                                                                                                          \
     }
 #define INSERT_PART(name, part, lane)                                                                                  \
@@ -254,8 +254,8 @@ HANDLER(vinsertps)
     {                                                                                                                  \
         unsigned bytes = OP_VECTOR(op);                                                                                \
         SOURCE_VECTOR(part)                                                                                            \
-        union vector_register r = cpu->zmm[op->src];                                                                   \
-        memcpy(r.u8 + (op->x.imm8 & (bytes / (part) - 1)) * (part), b, (part));                                        \
+        union vector_register r = cpu->zmm[OPERAND(src)];                                                              \
+        memcpy(r.u8 + (OPERAND(imm8) & (bytes / (part) - 1)) * (part), b, (part));                                     \
         simd_write_masked(cpu, op, &r, ELEMENT(lane), bytes, simd_active(cpu, op, bytes / ELEMENT(lane)));             \
         NEXT;                                                                                                          \
     }                                                                                                                  \
@@ -274,8 +274,8 @@ INSERT_PART(vinsert_32_u64, 32, u64)
         unsigned bytes = OP_VECTOR(op);                                                                                \
         union vector_register r = { .u64 = { 0 } };                                                                    \
         uint64_t active = simd_active(cpu, op, (part) / ELEMENT(lane));                                                \
-        memcpy(&r, cpu->zmm[op->x.src2].u8 + (op->x.imm8 & (bytes / (part) - 1)) * (part), (part));                    \
-        if (op->flags & OP_MEM) {                                                                                      \
+        memcpy(&r, cpu->zmm[OPERAND(src2)].u8 + (OPERAND(imm8) & (bytes / (part) - 1)) * (part), (part));              \
+        if (OPERAND(flags) & OP_MEM) {                                                                                 \
             LINEAR(linear_, (part), ACCESS_WRITE); /* class E6NF: all of it may fault, whatever the mask */            \
             if (tlb_slot(cpu, linear_)->write != tlb_tag(linear_, (part)))                                             \
                 PROBE(linear_, (part), operand_access(op, ACCESS_WRITE));                                              \
@@ -306,7 +306,7 @@ static inline void repeat(union vector_register *r, const union vector_register 
         union vector_register r;                                                                                       \
         SOURCE_VECTOR(part)                                                                                            \
         repeat(&r, b, (part), (vector_bytes));                                                                         \
-        vector_write(cpu, op->dst, &r, (vector_bytes));                                                                \
+        vector_write(cpu, OPERAND(dst), &r, (vector_bytes));                                                           \
         NEXT;                                                                                                          \
     }
 /* `part` bytes of a register or of memory, again and again. With one element, and no lane active, nothing is read. */
@@ -342,7 +342,7 @@ BROADCAST(vbroadcast_32_u64, 32, u64)
 #define BROADCAST_GENERAL(name, lane)                                                                                  \
     HANDLER(name)                                                                                                      \
     {                                                                                                                  \
-        union vector_register r, value = { .u64 = { REG(64, op->x.src2) } };                                           \
+        union vector_register r, value = { .u64 = { REG(64, OPERAND(src2)) } };                                        \
         unsigned bytes = OP_VECTOR(op);                                                                                \
         repeat(&r, &value, ELEMENT(lane), 64);                                                                         \
         simd_write_masked(cpu, op, &r, ELEMENT(lane), bytes, simd_active(cpu, op, bytes / ELEMENT(lane)));             \
@@ -371,7 +371,7 @@ HANDLER(vzero)
 
 HANDLER(vmaskmovdqu)
 {
-    op = simd_maskmov(cpu, op, &cpu->zmm[op->dst], &cpu->zmm[op->x.src2], 16);
+    op = simd_maskmov(cpu, op, &cpu->zmm[OPERAND(dst)], &cpu->zmm[OPERAND(src2)], 16);
     if (unlikely(!op))
         return NULL;
     NEXT;

@@ -37,10 +37,10 @@ static inline uint64_t bit_displacement(uint64_t offset, unsigned w)
 
 /* Declares `at`, the address of the word that holds the bit, and sets b. */
 #define BIT_LINEAR(w, at, b, access)                                                                                   \
-    uint64_t at, b = op->flags & OP_IMM ? op->imm : REG(w, op->src);                                                   \
+    uint64_t at, b = OPERAND(flags) & OP_IMM ? OPERAND(imm) : REG(w, OPERAND(src));                                    \
     do {                                                                                                               \
-        uint64_t from_ = op->flags & OP_IMM ? 0 : bit_displacement(b, w);                                              \
-        if (!(op->flags & OP_SEGMENTED)) {                                                                             \
+        uint64_t from_ = OPERAND(flags) & OP_IMM ? 0 : bit_displacement(b, w);                                         \
+        if (!(OPERAND(flags) & OP_SEGMENTED)) {                                                                        \
             (at) = LINEAR_FLAT + from_;                                                                                \
         } else if (OP_ADDRESS(op) == 64) {                                                                             \
             if (!segment_linear(cpu, op, (w) / 8, (access), &(at)))                                                    \
@@ -48,7 +48,7 @@ static inline uint64_t bit_displacement(uint64_t offset, unsigned w)
             (at) += from_;                                                                                             \
         } else {                                                                                                       \
             struct op moved_ = *op; /* addresses have at most 32 bits, so the displacement may wrap */                 \
-            moved_.disp = (int32_t)((uint32_t)op->disp + (uint32_t)from_);                                             \
+            moved_.disp = (int32_t)((uint32_t)OPERAND(disp) + (uint32_t)from_);                                        \
             if (!segment_linear(cpu, &moved_, (w) / 8, (access), &(at)))                                               \
                 FAULT_PENDING;                                                                                         \
         }                                                                                                              \
@@ -58,13 +58,13 @@ static inline uint64_t bit_displacement(uint64_t offset, unsigned w)
     static OP(name##_##form##w)                                                                                        \
     {                                                                                                                  \
         FLAGS_BEFORE;                                                                                                  \
-        if (op->flags & OP_MEM) {                                                                                      \
+        if (OPERAND(flags) & OP_MEM) {                                                                                 \
             uint64_t a;                                                                                                \
             BIT_LINEAR(w, at, b, ACCESS_READ);                                                                         \
             LOAD(w, a, at);                                                                                            \
             bt_body(cpu, a, b, w);                                                                                     \
         } else {                                                                                                       \
-            bt_body(cpu, REG(w, op->dst), op->flags &OP_IMM ? op->imm : REG(w, op->src), w);                           \
+            bt_body(cpu, REG(w, OPERAND(dst)), OPERAND(flags) & OP_IMM ? OPERAND(imm) : REG(w, OPERAND(src)), w);      \
         }                                                                                                              \
         (void)SETTLE(name, w, 1, false, 0);                                                                            \
         NEXT;                                                                                                          \
@@ -72,12 +72,12 @@ static inline uint64_t bit_displacement(uint64_t offset, unsigned w)
 #define BT_SHAPED(w, name)                                                                                             \
     static OP(name##_rr##w)                                                                                            \
     {                                                                                                                  \
-        bt_body(cpu, REG(w, op->dst), REG(w, op->src), w);                                                             \
+        bt_body(cpu, REG(w, OPERAND(dst)), REG(w, OPERAND(src)), w);                                                   \
         NEXT;                                                                                                          \
     }                                                                                                                  \
     static OP(name##_ri##w)                                                                                            \
     {                                                                                                                  \
-        bt_body(cpu, REG(w, op->dst), op->imm, w);                                                                     \
+        bt_body(cpu, REG(w, OPERAND(dst)), OPERAND(imm), w);                                                           \
         NEXT;                                                                                                          \
     }
 UNDEFINED(bt);
@@ -94,15 +94,15 @@ HANDLERS(bt) = { .by_width = BY_WIDE(bt), .shaped = bt_shaped, CHOSEN_WIDE(bt) }
     static OP(name##_##form##w)                                                                                        \
     {                                                                                                                  \
         FLAGS_BEFORE;                                                                                                  \
-        if (op->flags & OP_MEM) {                                                                                      \
+        if (OPERAND(flags) & OP_MEM) {                                                                                 \
             uint64_t a;                                                                                                \
             BIT_LINEAR(w, at, b, ACCESS_READ | ACCESS_WRITE);                                                          \
             LOAD_RMW(w, a, at);                                                                                        \
             uint64_t r = name##_body(cpu, a, b, w);                                                                    \
             STORE(w, at, r);                                                                                           \
         } else {                                                                                                       \
-            uint64_t b = op->flags & OP_IMM ? op->imm : REG(w, op->src);                                               \
-            SET_REG(w, op->dst, name##_body(cpu, REG(w, op->dst), b, w));                                              \
+            uint64_t b = OPERAND(flags) & OP_IMM ? OPERAND(imm) : REG(w, OPERAND(src));                                \
+            SET_REG(w, OPERAND(dst), name##_body(cpu, REG(w, OPERAND(dst)), b, w));                                    \
         }                                                                                                              \
         (void)SETTLE(name, w, 1, false, 0);                                                                            \
         NEXT;                                                                                                          \
@@ -136,9 +136,9 @@ static inline void flags_set_scan(struct cpu *cpu, uint64_t source, unsigned ind
         READ_SOURCE(w, source);                                                                                        \
         unsigned index = source ? (unsigned)(index_of) : 0;                                                            \
         flags_set_scan(cpu, source, index);                                                                            \
-        uint64_t old = REG(w, op->dst), r = SETTLE(name, w, 1, !source, source ? index : old);                         \
+        uint64_t old = REG(w, OPERAND(dst)), r = SETTLE(name, w, 1, !source, source ? index : old);                    \
         if (source || r != old)                                                                                        \
-            SET_REG(w, op->dst, r);                                                                                    \
+            SET_REG(w, OPERAND(dst), r);                                                                               \
         NEXT;                                                                                                          \
     }
 #define SCAN_HANDLERS(name, index_of)                                                                                  \
@@ -156,7 +156,7 @@ SCAN_HANDLERS(bsr, 63 - __builtin_clzll(source));
         uint64_t source;                                                                                               \
         READ_SOURCE(w, source);                                                                                        \
         flags_set_status(cpu, source ? 0 : FLAG_ZF);                                                                   \
-        SET_REG(w, op->dst, (unsigned)__builtin_popcountll(source));                                                   \
+        SET_REG(w, OPERAND(dst), (unsigned)__builtin_popcountll(source));                                              \
         NEXT;                                                                                                          \
     }
 EACH_WIDE(POPCNT_ANY, popcnt)
@@ -181,7 +181,7 @@ HANDLER(crc32b)
 {
     uint64_t source;
     READ_SOURCE(8, source);
-    SET_REG(32, op->dst, crc32c((uint32_t)REG(32, op->dst), source, 8));
+    SET_REG(32, OPERAND(dst), crc32c((uint32_t)REG(32, OPERAND(dst)), source, 8));
     NEXT;
 }
 #define CRC32_ANY(w, name)                                                                                             \
@@ -189,7 +189,7 @@ HANDLER(crc32b)
     {                                                                                                                  \
         uint64_t source;                                                                                               \
         READ_SOURCE(w, source);                                                                                        \
-        SET_REG(32, op->dst, crc32c((uint32_t)REG(32, op->dst), source, w));                                           \
+        SET_REG(32, OPERAND(dst), crc32c((uint32_t)REG(32, OPERAND(dst)), source, w));                                 \
         NEXT;                                                                                                          \
     }
 EACH_WIDE(CRC32_ANY, crc32)

@@ -14,11 +14,11 @@
 /* The operand in ModRM.rm, whose register form is in the op's member `at`. */
 #define READ_RM(w, var, at)                                                                                            \
     do {                                                                                                               \
-        if (op->flags & OP_MEM) {                                                                                      \
+        if (OPERAND(flags) & OP_MEM) {                                                                                 \
             LINEAR(from_, (w) / 8, ACCESS_READ);                                                                       \
             LOAD(w, var, from_);                                                                                       \
         } else {                                                                                                       \
-            (var) = REG(w, op->at);                                                                                    \
+            (var) = REG(w, OPERAND(at));                                                                               \
         }                                                                                                              \
     } while (0)
 
@@ -28,8 +28,8 @@
     {                                                                                                                  \
         FLAGS_BEFORE;                                                                                                  \
         uint64_t b;                                                                                                    \
-        READ_RM(w, b, x.src2);                                                                                         \
-        SET_REG(w, op->dst, name##_body(cpu, REG(w, op->src), b, w));                                                  \
+        READ_RM(w, b, src2);                                                                                           \
+        SET_REG(w, OPERAND(dst), name##_body(cpu, REG(w, OPERAND(src)), b, w));                                        \
         (void)SETTLE(name, w, 1, false, 0);                                                                            \
         NEXT;                                                                                                          \
     }
@@ -39,7 +39,7 @@
         FLAGS_BEFORE;                                                                                                  \
         uint64_t a;                                                                                                    \
         READ_RM(w, a, src);                                                                                            \
-        SET_REG(w, op->dst, name##_body(cpu, a, REG(w, op->x.src2), w));                                               \
+        SET_REG(w, OPERAND(dst), name##_body(cpu, a, REG(w, OPERAND(src2)), w));                                       \
         (void)SETTLE(name, w, 1, false, 0);                                                                            \
         NEXT;                                                                                                          \
     }
@@ -50,7 +50,7 @@
         FLAGS_BEFORE;                                                                                                  \
         uint64_t a;                                                                                                    \
         READ_RM(w, a, src);                                                                                            \
-        SET_REG(w, op->dst, name##_body(cpu, a, w));                                                                   \
+        SET_REG(w, OPERAND(dst), name##_body(cpu, a, w));                                                              \
         (void)SETTLE(name, w, 1, false, 0);                                                                            \
         NEXT;                                                                                                          \
     }
@@ -170,8 +170,8 @@ VEX_HANDLERS(VEX_GEB, shrx);
     {                                                                                                                  \
         uint64_t a;                                                                                                    \
         READ_RM(w, a, src);                                                                                            \
-        unsigned count = op->imm & ((w) - 1);                                                                          \
-        SET_REG(w, op->dst, count ? a >> count | a << ((w) - count) : a);                                              \
+        unsigned count = OPERAND(imm) & ((w) - 1);                                                                     \
+        SET_REG(w, OPERAND(dst), count ? a >> count | a << ((w) - count) : a);                                         \
         NEXT;                                                                                                          \
     }
 EACH_VEX(RORX_ANY, rorx)
@@ -182,10 +182,10 @@ HANDLERS(rorx) = { .by_width = BY_VEX(rorx) };
     static OP(name##_any##w)                                                                                           \
     {                                                                                                                  \
         uint64_t b;                                                                                                    \
-        READ_RM(w, b, x.src2);                                                                                         \
+        READ_RM(w, b, src2);                                                                                           \
         unsigned __int128 r = (unsigned __int128)REG(w, RDX * 8) * b;                                                  \
-        SET_REG(w, op->src, (uint64_t)r);                                                                              \
-        SET_REG(w, op->dst, (uint64_t)(r >> (w)));                                                                     \
+        SET_REG(w, OPERAND(src), (uint64_t)r);                                                                         \
+        SET_REG(w, OPERAND(dst), (uint64_t)(r >> (w)));                                                                \
         NEXT;                                                                                                          \
     }
 EACH_VEX(MULX_ANY, mulx)
@@ -199,10 +199,10 @@ HANDLERS(mulx) = { .by_width = BY_VEX(mulx) };
     {                                                                                                                  \
         uint64_t b;                                                                                                    \
         READ_SOURCE(w, b);                                                                                             \
-        unsigned __int128 r = (unsigned __int128)REG(w, op->dst) + b + carry_in(cpu);                                  \
+        unsigned __int128 r = (unsigned __int128)REG(w, OPERAND(dst)) + b + carry_in(cpu);                             \
         bool carry = (r >> (w)) & 1;                                                                                   \
         set_flags;                                                                                                     \
-        SET_REG(w, op->dst, (uint64_t)r);                                                                              \
+        SET_REG(w, OPERAND(dst), (uint64_t)r);                                                                         \
         NEXT;                                                                                                          \
     }
 EACH_VEX(ADX_ANY, adcx, flag_cf, flags_set_cf(cpu, carry))
@@ -221,7 +221,7 @@ HANDLERS(adox) = { .by_width = BY_VEX(adox) };
         READ_SOURCE(w, source);                                                                                        \
         unsigned count = source ? (unsigned)(count_of) : (w);                                                          \
         flags_set_bmi(cpu, count, !source, w);                                                                         \
-        SET_REG(w, op->dst, count);                                                                                    \
+        SET_REG(w, OPERAND(dst), count);                                                                               \
         (void)SETTLE(name, w, 1, false, count);                                                                        \
         NEXT;                                                                                                          \
     }
@@ -241,13 +241,13 @@ COUNT_HANDLERS(TZCNT_ANY, tzcnt);
 #define MOVBE_ANY(w, name)                                                                                             \
     static OP(name##_any##w)                                                                                           \
     {                                                                                                                  \
-        if (op->flags & OP_MEM_DST) {                                                                                  \
+        if (OPERAND(flags) & OP_MEM_DST) {                                                                             \
             LINEAR(to, (w) / 8, ACCESS_WRITE);                                                                         \
-            STORE(w, to, __builtin_bswap64(REG(w, op->src)) >> (64 - (w)));                                            \
+            STORE(w, to, __builtin_bswap64(REG(w, OPERAND(src))) >> (64 - (w)));                                       \
         } else {                                                                                                       \
             uint64_t value;                                                                                            \
             READ_SOURCE(w, value);                                                                                     \
-            SET_REG(w, op->dst, __builtin_bswap64(value) >> (64 - (w)));                                               \
+            SET_REG(w, OPERAND(dst), __builtin_bswap64(value) >> (64 - (w)));                                          \
         }                                                                                                              \
         NEXT;                                                                                                          \
     }

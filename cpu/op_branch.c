@@ -13,13 +13,13 @@
 /* RIP of the next instruction; outside of 64-bit mode EIP wraps. */
 static inline uint64_t next_rip(const struct cpu *cpu, const struct op *op)
 {
-    uint64_t rip = cpu->gpr[GPR_RIP] + op_end(op);
+    uint64_t rip = cpu->gpr[GPR_RIP] + INSN_END;
     return (cpu->mode & MODE_CODE_MASK) == MODE_CODE64 ? rip : (uint32_t)rip;
 }
 /* Target of a relative branch in any mode. */
 static inline uint64_t relative_target(const struct cpu *cpu, const struct op *op)
 {
-    return (cpu->gpr[GPR_RIP] + op->imm) & width_mask(OP_WIDTH(op));
+    return (cpu->gpr[GPR_RIP] + OPERAND(imm)) & width_mask(OP_WIDTH(op));
 }
 /* False: #GP(0) in cpu->fault. */
 static bool target_check(struct cpu *cpu, uint64_t target)
@@ -39,18 +39,13 @@ static inline bool target_canonical(uint64_t target)
  * needs to be looked at only when there is none.
  */
 #define BRANCH_RELATIVE64(slot)                                                                                        \
-    do {                                                                                                               \
-        cpu->gpr[GPR_RIP] += op->imm;                                                                                  \
-        const struct op *target_ = engine_chain(cpu, op, (slot));                                                      \
-        if (unlikely(!target_)) {                                                                                      \
-            if (!target_check(cpu, cpu->gpr[GPR_RIP])) {                                                               \
-                cpu->gpr[GPR_RIP] -= op->imm;                                                                          \
-                FAULT_PENDING;                                                                                         \
-            }                                                                                                          \
-            return NULL;                                                                                               \
+    BRANCH_BY(op, (slot), OPERAND(imm), {                                                                              \
+        if (!target_check(cpu, cpu->gpr[GPR_RIP])) {                                                                   \
+            cpu->gpr[GPR_RIP] -= OPERAND(imm);                                                                         \
+            FAULT_PENDING;                                                                                             \
         }                                                                                                              \
-        GO(target_);                                                                                                   \
-    } while (0)
+        return NULL;                                                                                                   \
+    })
 
 /* --- Jcc, JMP --------------------------------------------------------------------------------------------------------
  */
@@ -78,8 +73,7 @@ static inline bool target_canonical(uint64_t target)
     {                                                                                                                  \
         if (condition_##cc(cpu))                                                                                       \
             BRANCH_RELATIVE64(1);                                                                                      \
-        cpu->gpr[GPR_RIP] += op_end(op);                                                                               \
-        BRANCH(0);                                                                                                     \
+        BRANCH_BY(op, 0, INSN_END, return NULL);                                                                       \
     }                                                                                                                  \
     static op_fn *const j##cc##_shaped[SHAPES][4] = { [SHAPE_RI] = { NULL, NULL, NULL, op_j##cc##_ri64 } };            \
     HANDLERS(j##cc) = { .any = op_j##cc##_any, .shaped = j##cc##_shaped };
@@ -101,11 +95,11 @@ static OP(jmp_indirect_any)
 {
     unsigned w = OP_WIDTH(op);
     uint64_t target;
-    if (op->flags & OP_MEM) {
+    if (OPERAND(flags) & OP_MEM) {
         LINEAR(from, w / 8, ACCESS_READ);
         LOAD(w, target, from);
     } else {
-        target = REG(w, op->dst);
+        target = REG(w, OPERAND(dst));
     }
     if (!target_check(cpu, target))
         FAULT_PENDING;
@@ -114,7 +108,7 @@ static OP(jmp_indirect_any)
 }
 static OP(jmp_indirect_rr64)
 {
-    uint64_t target = REG(64, op->dst);
+    uint64_t target = REG(64, OPERAND(dst));
     if (unlikely(!target_canonical(target)))
         HAND_OVER(op_jmp_indirect_any);
     cpu->gpr[GPR_RIP] = target;
@@ -177,11 +171,11 @@ static OP(call_any)
 static OP(call_ri64)
 {
     uint64_t rsp = cpu->gpr[RSP] - 8, rip = cpu->gpr[GPR_RIP];
-    if (unlikely(!target_canonical(rip + op->imm)))
+    if (unlikely(!target_canonical(rip + OPERAND(imm))))
         HAND_OVER(op_call_any);
-    STORE_HIT(64, rsp, rip + op_end(op), op_call_any);
+    STORE_HIT(64, rsp, rip + INSN_END, op_call_any);
     cpu->gpr[RSP] = rsp;
-    cpu->gpr[GPR_RIP] = rip + op->imm;
+    cpu->gpr[GPR_RIP] = rip + OPERAND(imm);
     BRANCH(0);
 }
 static op_fn *const call_shaped[SHAPES][4] = { [SHAPE_RI] = { NULL, NULL, NULL, op_call_ri64 } };
@@ -202,7 +196,7 @@ static OP(call_indirect_any)
 {
     unsigned w = OP_WIDTH(op);
     uint64_t target, rsp = cpu->gpr[RSP] - w / 8;
-    if (op->flags & OP_MEM) {
+    if (OPERAND(flags) & OP_MEM) {
         LINEAR(from, w / 8, ACCESS_READ);
         STACK_LINEAR(to, rsp, w / 8, ACCESS_WRITE);
         if (!tlb_writes(cpu, to, w / 8)) {
@@ -211,7 +205,7 @@ static OP(call_indirect_any)
         }
         LOAD(w, target, from);
     } else {
-        target = REG(w, op->dst);
+        target = REG(w, OPERAND(dst));
     }
     if (!target_check(cpu, target))
         CALL_REFUSED(rsp);
@@ -223,10 +217,10 @@ static OP(call_indirect_any)
 }
 static OP(call_indirect_rr64)
 {
-    uint64_t target = REG(64, op->dst), rsp = cpu->gpr[RSP] - 8;
+    uint64_t target = REG(64, OPERAND(dst)), rsp = cpu->gpr[RSP] - 8;
     if (unlikely(!target_canonical(target)))
         HAND_OVER(op_call_indirect_any);
-    STORE_HIT(64, rsp, cpu->gpr[GPR_RIP] + op_end(op), op_call_indirect_any);
+    STORE_HIT(64, rsp, cpu->gpr[GPR_RIP] + INSN_END, op_call_indirect_any);
     cpu->gpr[RSP] = rsp;
     cpu->gpr[GPR_RIP] = target;
     BRANCH_INDIRECT;
@@ -243,7 +237,7 @@ static OP(ret_any)
     LOAD_STACK(w, target, from);
     if (!target_check(cpu, target))
         FAULT_PENDING;
-    stack_set(cpu, rsp + w / 8 + op->imm);
+    stack_set(cpu, rsp + w / 8 + OPERAND(imm));
     cpu->gpr[GPR_RIP] = target;
     BRANCH_INDIRECT;
 }

@@ -9,19 +9,19 @@
     {                                                                                                                  \
         uint64_t value;                                                                                                \
         READ_SOURCE(w, value);                                                                                         \
-        SET_REG(w, op->dst, condition_##cc(cpu) ? value : REG(w, op->dst));                                            \
+        SET_REG(w, OPERAND(dst), condition_##cc(cpu) ? value : REG(w, OPERAND(dst)));                                  \
         NEXT;                                                                                                          \
     }                                                                                                                  \
     static OP(cmov##cc##_rr##w)                                                                                        \
     {                                                                                                                  \
-        SET_REG(w, op->dst, condition_##cc(cpu) ? REG(w, op->src) : REG(w, op->dst));                                  \
+        SET_REG(w, OPERAND(dst), condition_##cc(cpu) ? REG(w, OPERAND(src)) : REG(w, OPERAND(dst)));                   \
         NEXT;                                                                                                          \
     }                                                                                                                  \
     static OP(cmov##cc##_rm##w)                                                                                        \
     {                                                                                                                  \
         uint64_t value;                                                                                                \
         LOAD_HIT(w, value, LINEAR_FLAT, op_cmov##cc##_any##w);                                                         \
-        SET_REG(w, op->dst, condition_##cc(cpu) ? value : REG(w, op->dst));                                            \
+        SET_REG(w, OPERAND(dst), condition_##cc(cpu) ? value : REG(w, OPERAND(dst)));                                  \
         NEXT;                                                                                                          \
     }
 #define CMOV_HANDLERS(cc)                                                                                              \
@@ -36,17 +36,17 @@ EACH_CONDITION(CMOV_HANDLERS)
 #define SET_HANDLERS(cc)                                                                                               \
     static OP(set##cc##_any)                                                                                           \
     {                                                                                                                  \
-        if (op->flags & OP_MEM) {                                                                                      \
+        if (OPERAND(flags) & OP_MEM) {                                                                                 \
             LINEAR(at, 1, ACCESS_WRITE);                                                                               \
             STORE(8, at, condition_##cc(cpu));                                                                         \
         } else {                                                                                                       \
-            SET_REG(8, op->dst, condition_##cc(cpu));                                                                  \
+            SET_REG(8, OPERAND(dst), condition_##cc(cpu));                                                             \
         }                                                                                                              \
         NEXT;                                                                                                          \
     }                                                                                                                  \
     static OP(set##cc##_rr)                                                                                            \
     {                                                                                                                  \
-        SET_REG(8, op->dst, condition_##cc(cpu));                                                                      \
+        SET_REG(8, OPERAND(dst), condition_##cc(cpu));                                                                 \
         NEXT;                                                                                                          \
     }                                                                                                                  \
     static OP(set##cc##_mr)                                                                                            \

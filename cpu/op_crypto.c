@@ -311,8 +311,8 @@ HANDLER(sha256rnds2)
 {
     union vector_register r;
     SOURCE_ANY(16)
-    sha256_rounds(&r, &cpu->zmm[op->dst], b, &cpu->zmm[0]);
-    memcpy(&cpu->zmm[op->dst], &r, 16);
+    sha256_rounds(&r, &cpu->zmm[OPERAND(dst)], b, &cpu->zmm[0]);
+    memcpy(&cpu->zmm[OPERAND(dst)], &r, 16);
     NEXT;
 }
 

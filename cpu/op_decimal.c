@@ -82,7 +82,7 @@ static inline bool aad_body(struct cpu *cpu, uint64_t imm)
     static OP(name##_##form)                                                                                           \
     {                                                                                                                  \
         FLAGS_BEFORE;                                                                                                  \
-        if (!name##_body(cpu, op->imm))                                                                                \
+        if (!name##_body(cpu, OPERAND(imm)))                                                                           \
             FAULT(VEC_DE);                                                                                             \
         (void)SETTLE(name, 8, 1, false, 0);                                                                            \
         NEXT;                                                                                                          \

@@ -13,12 +13,12 @@
     {                                                                                                                  \
         if (unlikely(!(cpu->cr4 & CR4_FSGSBASE)))                                                                      \
             FAULT(VEC_UD);                                                                                             \
-        SET_REG(OP_WIDTH(op), op->dst, cpu->segment[which].base);                                                      \
+        SET_REG(OP_WIDTH(op), OPERAND(dst), cpu->segment[which].base);                                                 \
         NEXT;                                                                                                          \
     }                                                                                                                  \
     HANDLER(wr##name)                                                                                                  \
     {                                                                                                                  \
-        uint64_t base = REG(OP_WIDTH(op), op->dst);                                                                    \
+        uint64_t base = REG(OP_WIDTH(op), OPERAND(dst));                                                               \
         if (unlikely(!(cpu->cr4 & CR4_FSGSBASE)))                                                                      \
             FAULT(VEC_UD);                                                                                             \
         if (unlikely(!address_canonical(cpu, base)))                                                                   \
@@ -31,7 +31,7 @@ SEGMENT_BASE(GS, gsbase)
 
 HANDLER(rdpid)
 {
-    SET_REG(OP_WIDTH(op), op->dst, cpu->msr.tsc_aux & 0xFFFFFFFF);
+    SET_REG(OP_WIDTH(op), OPERAND(dst), cpu->msr.tsc_aux & 0xFFFFFFFF);
     NEXT;
 }
 
@@ -42,7 +42,7 @@ enum invpcid_type { ONE_ADDRESS, ONE_CONTEXT, ALL_CONTEXTS, ALL_BUT_GLOBAL };
 /* The TLB is coherent: nothing stale is left that the instruction would have to drop. Its checks are all that shows. */
 HANDLER(invpcid)
 {
-    uint64_t type = REG(OP_WIDTH(op), op->dst), descriptor[2];
+    uint64_t type = REG(OP_WIDTH(op), OPERAND(dst)), descriptor[2];
     LINEAR(linear, 16, ACCESS_READ);
     if (type > ALL_BUT_GLOBAL)
         FAULT_CODE(VEC_GP, 0);
@@ -84,7 +84,7 @@ HANDLER(wrpkru)
     static OP(name##_any##w)                                                                                           \
     {                                                                                                                  \
         LINEAR(to, (w) / 8, ACCESS_WRITE);                                                                             \
-        STORE(w, to, REG(w, op->src));                                                                                 \
+        STORE(w, to, REG(w, OPERAND(src)));                                                                            \
         NEXT;                                                                                                          \
     }
 MOVDIRI_ANY(32, movdiri)
@@ -97,7 +97,7 @@ HANDLER(movdir64b)
     uint8_t line[64];
     uint64_t to;
     LINEAR(from, 64, ACCESS_READ);
-    if (!segment_address(cpu, ES, REG(OP_ADDRESS(op), op->dst), 64, ACCESS_WRITE, &to))
+    if (!segment_address(cpu, ES, REG(OP_ADDRESS(op), OPERAND(dst)), 64, ACCESS_WRITE, &to))
         FAULT_PENDING;
     if (to & 63)
         FAULT_CODE(VEC_GP, 0);

@@ -10,7 +10,7 @@
 /* RIP behind the instruction, as it is pushed. */
 static uint64_t next_rip(const struct cpu *cpu, const struct op *op)
 {
-    uint64_t rip = cpu->gpr[GPR_RIP] + op_end(op);
+    uint64_t rip = cpu->gpr[GPR_RIP] + INSN_END;
     return cpu_in_64bit(cpu) ? rip : rip & 0xFFFFFFFF;
 }
 
@@ -33,11 +33,11 @@ static bool read_far_pointer(struct cpu *cpu, const struct op *op, uint16_t *sel
     unsigned bytes = OP_WIDTH(op) / 8;
     uint8_t pointer[10];
     uint64_t linear = 0;
-    if (!(op->flags & OP_SEGMENTED))
+    if (!(OPERAND(flags) & OP_SEGMENTED))
         linear = LINEAR_FLAT;
     else if (!segment_linear(cpu, op, bytes + 2, ACCESS_READ, &linear))
         return false;
-    unsigned access = op->seg == SS ? ACCESS_READ | ACCESS_STACK : ACCESS_READ;
+    unsigned access = OPERAND(seg) == SS ? ACCESS_READ | ACCESS_STACK : ACCESS_READ;
     if (!mem_read(cpu, linear, bytes + 2, access, pointer))
         return false;
     *offset = host_read((uintptr_t)pointer, bytes * 8);
@@ -47,14 +47,16 @@ static bool read_far_pointer(struct cpu *cpu, const struct op *op, uint16_t *sel
 
 HANDLER(jmp_far)
 {
-    return far_end(cpu, op,
-                   far_jump(cpu, (uint16_t)(op->imm >> 32), (uint32_t)op->imm, OP_WIDTH(op) / 8, next_rip(cpu, op)));
+    return far_end(
+        cpu, op,
+        far_jump(cpu, (uint16_t)(OPERAND(imm) >> 32), (uint32_t)OPERAND(imm), OP_WIDTH(op) / 8, next_rip(cpu, op)));
 }
 
 HANDLER(call_far)
 {
-    return far_end(cpu, op,
-                   far_call(cpu, (uint16_t)(op->imm >> 32), (uint32_t)op->imm, OP_WIDTH(op) / 8, next_rip(cpu, op)));
+    return far_end(
+        cpu, op,
+        far_call(cpu, (uint16_t)(OPERAND(imm) >> 32), (uint32_t)OPERAND(imm), OP_WIDTH(op) / 8, next_rip(cpu, op)));
 }
 
 HANDLER(jmp_far_mem)
@@ -77,7 +79,7 @@ HANDLER(call_far_mem)
 
 HANDLER(ret_far)
 {
-    return far_end(cpu, op, far_return(cpu, OP_WIDTH(op) / 8, (op->flags & OP_IMM) ? op->imm & 0xFFFF : 0));
+    return far_end(cpu, op, far_return(cpu, OP_WIDTH(op) / 8, (OPERAND(flags) & OP_IMM) ? OPERAND(imm) & 0xFFFF : 0));
 }
 
 HANDLER(iret)
@@ -90,7 +92,8 @@ HANDLER(iret)
 static struct fault software_interrupt(const struct op *op, unsigned vector)
 {
     struct fault fault = { .vector = (uint8_t)vector };
-    fault.reserved[0] = op->at_length & 15; /* for a fault of its delivery, which is one of the instruction itself */
+    fault.reserved[0] =
+        OPERAND(at_length) & 15; /* for a fault of its delivery, which is one of the instruction itself */
     return fault;
 }
 
@@ -111,7 +114,7 @@ HANDLER(int_n)
     /* without CR4.VME, INT n in virtual-8086 mode needs IOPL 3 */
     if (unlikely(cpu->rflags & FLAG_VM) && (cpu->rflags & FLAG_IOPL) != FLAG_IOPL)
         FAULT_CODE(VEC_GP, 0);
-    return engine_trap(cpu, op, software_interrupt(op, op->imm & 0xFF));
+    return engine_trap(cpu, op, software_interrupt(op, OPERAND(imm) & 0xFF));
 }
 
 HANDLER(into)

@@ -102,7 +102,7 @@ HANDLER(vcvtph2ps)
         return NULL;
     simd_put_fours(&b, 2, bytes / 2, active);
     struct simd_rounding rounding = simd_rounding_begin(cpu, op, true);
-    bool done = simd_cvtph2ps(cpu, &r, &b, &b, bytes, op->x.imm8);
+    bool done = simd_cvtph2ps(cpu, &r, &b, &b, bytes, OPERAND(imm8));
     simd_rounding_end(cpu, rounding);
     if (!done)
         FAULT_PENDING;
@@ -129,16 +129,16 @@ BODY bool simd_cvtps2ph(FP_ARGUMENTS)
 }
 HANDLER(vcvtps2ph)
 {
-    union vector_register r = { .u64 = { 0 } }, b = cpu->zmm[op->x.src2];
+    union vector_register r = { .u64 = { 0 } }, b = cpu->zmm[OPERAND(src2)];
     unsigned bytes = OP_VECTOR(op);
     uint64_t active = simd_active(cpu, op, bytes / 4);
     simd_put_fours(&b, 4, bytes, active);
     struct simd_rounding rounding = simd_rounding_begin(cpu, op, true);
-    bool done = simd_cvtps2ph(cpu, &r, &b, &b, bytes, op->x.imm8);
+    bool done = simd_cvtps2ph(cpu, &r, &b, &b, bytes, OPERAND(imm8));
     simd_rounding_end(cpu, rounding);
     if (!done)
         FAULT_PENDING;
-    if (op->flags & OP_MEM) { /* processors keep the flags if the store faults */
+    if (OPERAND(flags) & OP_MEM) { /* processors keep the flags if the store faults */
         op = simd_store_unaligned(cpu, op, 2, bytes / 2, active, &r);
         if (unlikely(!op))
             return NULL;

@@ -47,31 +47,25 @@ static const struct op *jump_unchained(struct cpu *cpu, const struct op *op)
     if (sign_extend(target, cpu->cr4 & CR4_LA57 ? 57 : 48) == target)
         return NULL;
     struct op jump = *op;
-    unsigned length = (op->at_length & 15u) - op->scale;
-    jump.at_length = (uint16_t)((op_at(op) + op->scale) << 4 | length);
+    unsigned length = (OPERAND(at_length) & 15u) - OPERAND(scale);
+    jump.at_length = (uint16_t)((INSN_AT + OPERAND(scale)) << 4 | length);
     jump.left--;
     jump.insns_left--;
-    cpu->gpr[GPR_RIP] -= op->imm;
+    cpu->gpr[GPR_RIP] -= OPERAND(imm);
     return engine_fault(cpu, &jump, fault_make(VEC_GP, true, 0));
 }
 
-#define RR_SOURCE(w) REG((w), op->src)
-#define RI_SOURCE(w) ((uint64_t)(int64_t)op->disp & width_mask(w))
+#define RR_SOURCE(w) REG((w), OPERAND(src))
+#define RI_SOURCE(w) ((uint64_t)(int64_t)OPERAND(disp) & width_mask(w))
 
 #define FUSED(kind, w, shape, cc)                                                                                      \
     static OP(kind##_##shape##w##_##cc)                                                                                \
     {                                                                                                                  \
-        uint64_t a = REG(w, op->dst), b = shape##_SOURCE(w);                                                           \
+        uint64_t a = REG(w, OPERAND(dst)), b = shape##_SOURCE(w);                                                      \
         kind##_FLAGS(a, b, w);                                                                                         \
-        if (kind##_##cc(a, b, w)) {                                                                                    \
-            cpu->gpr[GPR_RIP] += op->imm;                                                                              \
-            const struct op *target = engine_chain(cpu, op, 1);                                                        \
-            if (unlikely(!target))                                                                                     \
-                return jump_unchained(cpu, op);                                                                        \
-            GO(target);                                                                                                \
-        }                                                                                                              \
-        cpu->gpr[GPR_RIP] += op_end(op);                                                                               \
-        BRANCH(0);                                                                                                     \
+        if (kind##_##cc(a, b, w))                                                                                      \
+            BRANCH_BY(op, 1, OPERAND(imm), return jump_unchained(cpu, op));                                            \
+        BRANCH_BY(op, 0, INSN_END, return NULL);                                                                       \
     }
 
 #define FUSED_MEMORY(kind, w, shape, cc)                                                                               \
@@ -80,26 +74,19 @@ static const struct op *jump_unchained(struct cpu *cpu, const struct op *op)
         HIT(read, (w) / 8, host, LINEAR_FLAT, handlers_##kind.by_width[WIDTH_INDEX(w)]);                               \
         uint64_t memory = host_read(host, w), a = shape##_FIRST(w), b = shape##_SECOND(w);                             \
         kind##_FLAGS(a, b, w);                                                                                         \
-        bool taken = kind##_##cc(a, b, w);                                                                             \
-        op++;                                                                                                          \
-        if (taken) {                                                                                                   \
-            cpu->gpr[GPR_RIP] += op->imm;                                                                              \
-            const struct op *target = engine_chain(cpu, op, 1);                                                        \
-            if (unlikely(!target)) { /* the jump itself looks closer at where it goes */                               \
-                cpu->gpr[GPR_RIP] -= op->imm;                                                                          \
-                GO(op);                                                                                                \
-            }                                                                                                          \
-            GO(target);                                                                                                \
-        }                                                                                                              \
-        cpu->gpr[GPR_RIP] += op_end(op);                                                                               \
-        BRANCH(0);                                                                                                     \
+        if (kind##_##cc(a, b, w))                                                                                      \
+            BRANCH_BY(op + 1, 1, SECOND(imm), { /* the jump itself looks closer at where it goes */                    \
+                                                cpu->gpr[GPR_RIP] -= SECOND(imm);                                      \
+                                                GO(op + 1);                                                            \
+            });                                                                                                        \
+        BRANCH_BY(op + 1, 0, SECOND_END, return NULL);                                                                 \
     }
 #define WIDTH_INDEX(w) ((w) == 8 ? 0 : (w) == 32 ? 2 : 3)
 #define MR_FIRST(w)    memory
-#define MR_SECOND(w)   REG((w), op->src)
+#define MR_SECOND(w)   REG((w), OPERAND(src))
 #define MI_FIRST(w)    memory
-#define MI_SECOND(w)   (op->imm & width_mask(w))
-#define RM_FIRST(w)    REG((w), op->dst)
+#define MI_SECOND(w)   (OPERAND(imm) & width_mask(w))
+#define RM_FIRST(w)    REG((w), OPERAND(dst))
 #define RM_SECOND(w)   memory
 
 /* clang-format off */
@@ -158,19 +145,19 @@ static OP(push_push)
 {
     uint64_t rsp = cpu->gpr[RSP] - 16;
     HIT(write, 16, host, rsp, handlers_push.any);
-    host_write(host + 8, 64, REG(64, op->dst));
-    host_write(host, 64, REG(64, op[1].dst));
+    host_write(host + 8, 64, REG(64, OPERAND(dst)));
+    host_write(host, 64, REG(64, SECOND(dst)));
     cpu->gpr[RSP] = rsp;
-    GO(op + 2);
+    NEXT_PAIR;
 }
 static OP(pop_pop)
 {
     HIT(read, 16, host, cpu->gpr[RSP], handlers_pop.any);
     uint64_t first = host_read(host, 64), second = host_read(host + 8, 64);
     cpu->gpr[RSP] += 16;
-    SET_REG(64, op->dst, first);
-    SET_REG(64, op[1].dst, second);
-    GO(op + 2);
+    SET_REG(64, OPERAND(dst), first);
+    SET_REG(64, SECOND(dst), second);
+    NEXT_PAIR;
 }
 static OP(pop_ret)
 {
@@ -179,7 +166,7 @@ static OP(pop_ret)
     if (unlikely(sign_extend(target, 48) != target))
         HAND_OVER(handlers_pop.any);
     cpu->gpr[RSP] += 16;
-    SET_REG(64, op->dst, value);
+    SET_REG(64, OPERAND(dst), value);
     cpu->gpr[GPR_RIP] = target;
     BRANCH_INDIRECT;
 }

@@ -55,7 +55,7 @@ static unsigned port_bytes(const struct op *op)
 
 static uint16_t port_of(const struct cpu *cpu, const struct op *op)
 {
-    return (op->flags & OP_IMM) ? op->imm & 0xFF : (uint16_t)cpu->gpr[RDX];
+    return (OPERAND(flags) & OP_IMM) ? OPERAND(imm) & 0xFF : (uint16_t)cpu->gpr[RDX];
 }
 
 HANDLER(in)
@@ -82,7 +82,7 @@ HANDLER(out)
 
 static bool count_is_zero(const struct cpu *cpu, const struct op *op)
 {
-    return (op->flags & (OP_REP | OP_REPNE)) && (cpu->gpr[RCX] & width_mask(OP_ADDRESS(op))) == 0;
+    return (OPERAND(flags) & (OP_REP | OP_REPNE)) && (cpu->gpr[RCX] & width_mask(OP_ADDRESS(op))) == 0;
 }
 
 /* Moves the index register and counts; true if another iteration follows, with RIP at the same instruction. */
@@ -91,12 +91,12 @@ static bool step_string(struct cpu *cpu, const struct op *op, unsigned index, un
     unsigned w = OP_ADDRESS(op);
     uint64_t delta = (cpu->rflags & FLAG_DF) ? -(uint64_t)bytes : bytes;
     SET_REG(w, index * 8, cpu->gpr[index] + delta);
-    if (!(op->flags & (OP_REP | OP_REPNE)))
+    if (!(OPERAND(flags) & (OP_REP | OP_REPNE)))
         return false;
     SET_REG(w, RCX * 8, cpu->gpr[RCX] - 1);
     if ((cpu->gpr[RCX] & width_mask(w)) == 0)
         return false;
-    cpu->gpr[GPR_RIP] += op_at(op);
+    cpu->gpr[GPR_RIP] += INSN_AT;
     if (cpu->mode & MODE_STEP) /* a breakpoint on the instruction hits before its first iteration only */
         cpu->rflags |= FLAG_RF;
     return true;
@@ -133,7 +133,7 @@ HANDLER(outs)
         FAULT_PENDING;
     if (count_is_zero(cpu, op))
         NEXT;
-    if (!segment_address(cpu, op->seg, cpu->gpr[RSI] & width_mask(OP_ADDRESS(op)), bytes, ACCESS_READ, &linear) ||
+    if (!segment_address(cpu, OPERAND(seg), cpu->gpr[RSI] & width_mask(OP_ADDRESS(op)), bytes, ACCESS_READ, &linear) ||
         !mem_read_uint(cpu, linear, bytes, ACCESS_READ, &value))
         FAULT_PENDING;
     port_write(cpu, op, port, bytes, value);

@@ -10,42 +10,42 @@
     static OP(name##_any##w)                                                                                           \
     {                                                                                                                  \
         uint64_t value;                                                                                                \
-        if (op->flags & OP_MEM_DST) {                                                                                  \
-            value = op->flags & OP_IMM ? op->imm : REG(w, op->src);                                                    \
+        if (OPERAND(flags) & OP_MEM_DST) {                                                                             \
+            value = OPERAND(flags) & OP_IMM ? OPERAND(imm) : REG(w, OPERAND(src));                                     \
             LINEAR(at, (w) / 8, ACCESS_WRITE);                                                                         \
             STORE(w, at, value);                                                                                       \
         } else {                                                                                                       \
             READ_SOURCE(w, value);                                                                                     \
-            SET_REG(w, op->dst, value);                                                                                \
+            SET_REG(w, OPERAND(dst), value);                                                                           \
         }                                                                                                              \
         NEXT;                                                                                                          \
     }
 #define MOV_SHAPED(w, name)                                                                                            \
     static OP(name##_rr##w)                                                                                            \
     {                                                                                                                  \
-        SET_REG(w, op->dst, REG(w, op->src));                                                                          \
+        SET_REG(w, OPERAND(dst), REG(w, OPERAND(src)));                                                                \
         NEXT;                                                                                                          \
     }                                                                                                                  \
     static OP(name##_ri##w)                                                                                            \
     {                                                                                                                  \
-        SET_REG(w, op->dst, op->imm);                                                                                  \
+        SET_REG(w, OPERAND(dst), OPERAND(imm));                                                                        \
         NEXT;                                                                                                          \
     }                                                                                                                  \
     static OP(name##_rm##w)                                                                                            \
     {                                                                                                                  \
         uint64_t value;                                                                                                \
         LOAD_HIT(w, value, LINEAR_FLAT, op_##name##_any##w);                                                           \
-        SET_REG(w, op->dst, value);                                                                                    \
+        SET_REG(w, OPERAND(dst), value);                                                                               \
         NEXT;                                                                                                          \
     }                                                                                                                  \
     static OP(name##_mr##w)                                                                                            \
     {                                                                                                                  \
-        STORE_HIT(w, LINEAR_FLAT, REG(w, op->src), op_##name##_any##w);                                                \
+        STORE_HIT(w, LINEAR_FLAT, REG(w, OPERAND(src)), op_##name##_any##w);                                           \
         NEXT;                                                                                                          \
     }                                                                                                                  \
     static OP(name##_mi##w)                                                                                            \
     {                                                                                                                  \
-        STORE_HIT(w, LINEAR_FLAT, op->imm, op_##name##_any##w);                                                        \
+        STORE_HIT(w, LINEAR_FLAT, OPERAND(imm), op_##name##_any##w);                                                   \
         NEXT;                                                                                                          \
     }
 EACH_WIDTH(MOV_ANY, mov)
@@ -60,9 +60,9 @@ HANDLERS(mov) = { .by_width = BY_WIDTH(mov), .shaped = mov_shaped };
 #define MOFFS_ANY(w, name)                                                                                             \
     static OP(name##_any##w)                                                                                           \
     {                                                                                                                  \
-        bool store = op->flags & OP_MEM_DST;                                                                           \
-        uint64_t at, value, offset = op->imm & width_mask(OP_ADDRESS(op));                                             \
-        if (!segment_address(cpu, op->seg, offset, (w) / 8, store ? ACCESS_WRITE : ACCESS_READ, &at))                  \
+        bool store = OPERAND(flags) & OP_MEM_DST;                                                                      \
+        uint64_t at, value, offset = OPERAND(imm) & width_mask(OP_ADDRESS(op));                                        \
+        if (!segment_address(cpu, OPERAND(seg), offset, (w) / 8, store ? ACCESS_WRITE : ACCESS_READ, &at))             \
             FAULT_PENDING;                                                                                             \
         if (store) {                                                                                                   \
             STORE(w, at, REG(w, RAX * 8));                                                                             \
@@ -89,19 +89,19 @@ HANDLERS(mov_moffs) = { .by_width = BY_WIDTH(mov_moffs) };
     {                                                                                                                  \
         uint64_t value;                                                                                                \
         READ_SOURCE(sw, value);                                                                                        \
-        SET_REG(w, op->dst, extend(value, sw));                                                                        \
+        SET_REG(w, OPERAND(dst), extend(value, sw));                                                                   \
         NEXT;                                                                                                          \
     }                                                                                                                  \
     static OP(name##_rr##w)                                                                                            \
     {                                                                                                                  \
-        SET_REG(w, op->dst, extend(REG(sw, op->src), sw));                                                             \
+        SET_REG(w, OPERAND(dst), extend(REG(sw, OPERAND(src)), sw));                                                   \
         NEXT;                                                                                                          \
     }                                                                                                                  \
     static OP(name##_rm##w)                                                                                            \
     {                                                                                                                  \
         uint64_t value;                                                                                                \
         LOAD_HIT(sw, value, LINEAR_FLAT, op_##name##_any##w);                                                          \
-        SET_REG(w, op->dst, extend(value, sw));                                                                        \
+        SET_REG(w, OPERAND(dst), extend(value, sw));                                                                   \
         NEXT;                                                                                                          \
     }
 #define ZERO_EXTEND(value, sw) (value)
@@ -114,19 +114,18 @@ EXTEND_HANDLERS(movsxd, 32, sign_extend);
 
 /* --- LEA: the offset alone, no segment and no access ------------------------------------------------------------- */
 
-#define LEA_FLAT (REG(64, op->base) + (REG(64, op->index) << op->scale) + (uint64_t)(int64_t)op->disp)
 #define LEA_FORMS(w, name)                                                                                             \
     static OP(name##_any##w)                                                                                           \
     {                                                                                                                  \
-        uint64_t offset = LEA_FLAT;                                                                                    \
-        if (op->flags & OP_SEGMENTED && op->base == GPR_RIP * 8)                                                       \
-            offset += op_end(op); /* such an operand keeps the displacement of the encoding */                         \
-        SET_REG(w, op->dst, offset &width_mask(OP_ADDRESS(op)));                                                       \
+        uint64_t offset = LINEAR_FLAT;                                                                                 \
+        if (OPERAND(flags) & OP_SEGMENTED && OPERAND(base) == GPR_RIP * 8)                                             \
+            offset += INSN_END; /* such an operand keeps the displacement of the encoding */                           \
+        SET_REG(w, OPERAND(dst), offset &width_mask(OP_ADDRESS(op)));                                                  \
         NEXT;                                                                                                          \
     }                                                                                                                  \
     static OP(name##_rm##w)                                                                                            \
     {                                                                                                                  \
-        SET_REG(w, op->dst, LEA_FLAT);                                                                                 \
+        SET_REG(w, OPERAND(dst), LINEAR_FLAT);                                                                         \
         NEXT;                                                                                                          \
     }
 EACH_WIDE(LEA_FORMS, lea)
@@ -138,24 +137,24 @@ HANDLERS(lea) = { .by_width = BY_WIDE(lea), .shaped = lea_shaped };
 /* BSWAP of 16 bits is undefined; processors leave zero in the low word. */
 static OP(bswap16)
 {
-    SET_REG(16, op->dst, 0);
+    SET_REG(16, OPERAND(dst), 0);
     NEXT;
 }
 UNDEFINED(bswap);
 static OP(bswap_chosen)
 {
     FLAGS_BEFORE;
-    SET_REG(16, op->dst, SETTLED(bswap, 16, 1, false, 0));
+    SET_REG(16, OPERAND(dst), SETTLED(bswap, 16, 1, false, 0));
     NEXT;
 }
 static OP(bswap32)
 {
-    SET_REG(32, op->dst, __builtin_bswap32((uint32_t)REG(32, op->dst)));
+    SET_REG(32, OPERAND(dst), __builtin_bswap32((uint32_t)REG(32, OPERAND(dst))));
     NEXT;
 }
 static OP(bswap64)
 {
-    SET_REG(64, op->dst, __builtin_bswap64(REG(64, op->dst)));
+    SET_REG(64, OPERAND(dst), __builtin_bswap64(REG(64, OPERAND(dst))));
     NEXT;
 }
 HANDLERS(bswap) = {
@@ -188,7 +187,7 @@ HANDLERS(cwd) = { .by_width = BY_WIDE(cwd) };
 HANDLER(xlat)
 {
     uint64_t at, value, offset = (cpu->gpr[RBX] + REG(8, RAX * 8)) & width_mask(OP_ADDRESS(op));
-    if (!segment_address(cpu, op->seg, offset, 1, ACCESS_READ, &at))
+    if (!segment_address(cpu, OPERAND(seg), offset, 1, ACCESS_READ, &at))
         FAULT_PENDING;
     LOAD(8, value, at);
     SET_REG(8, RAX * 8, value);

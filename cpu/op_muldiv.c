@@ -18,11 +18,11 @@ static inline void flags_set_product(struct cpu *cpu, uint64_t low, bool wide, u
 /* The source of a one-operand form. */
 #define READ_OPERAND(w, b)                                                                                             \
     do {                                                                                                               \
-        if (op->flags & OP_MEM) {                                                                                      \
+        if (OPERAND(flags) & OP_MEM) {                                                                                 \
             LINEAR(from_, (w) / 8, ACCESS_READ);                                                                       \
             LOAD(w, b, from_);                                                                                         \
         } else {                                                                                                       \
-            (b) = REG(w, op->dst);                                                                                     \
+            (b) = REG(w, OPERAND(dst));                                                                                \
         }                                                                                                              \
     } while (0)
 
@@ -98,21 +98,21 @@ static inline uint64_t imul_body(struct cpu *cpu, uint64_t a, uint64_t b, unsign
         FLAGS_BEFORE;                                                                                                  \
         uint64_t b;                                                                                                    \
         READ_SOURCE(w, b);                                                                                             \
-        SET_REG(w, op->dst, imul_body(cpu, REG(w, op->dst), b, w, true));                                              \
+        SET_REG(w, OPERAND(dst), imul_body(cpu, REG(w, OPERAND(dst)), b, w, true));                                    \
         (void)SETTLE(name, w, 1, false, 0);                                                                            \
         NEXT;                                                                                                          \
     }
 #define IMUL2_SHAPED(w, name, live, tag)                                                                               \
     static OP(name##_rr##w##tag)                                                                                       \
     {                                                                                                                  \
-        SET_REG(w, op->dst, imul_body(cpu, REG(w, op->dst), REG(w, op->src), w, live));                                \
+        SET_REG(w, OPERAND(dst), imul_body(cpu, REG(w, OPERAND(dst)), REG(w, OPERAND(src)), w, live));                 \
         NEXT;                                                                                                          \
     }                                                                                                                  \
     static OP(name##_rm##w##tag)                                                                                       \
     {                                                                                                                  \
         uint64_t b;                                                                                                    \
         LOAD_HIT(w, b, LINEAR_FLAT, op_##name##_any##w);                                                               \
-        SET_REG(w, op->dst, imul_body(cpu, REG(w, op->dst), b, w, live));                                              \
+        SET_REG(w, OPERAND(dst), imul_body(cpu, REG(w, OPERAND(dst)), b, w, live));                                    \
         NEXT;                                                                                                          \
     }
 UNDEFINED(imul2);
@@ -136,13 +136,13 @@ HANDLERS(imul2) = { .by_width = BY_WIDE(imul2), .shaped = imul2_shaped, .dead = 
     {                                                                                                                  \
         FLAGS_BEFORE;                                                                                                  \
         uint64_t a;                                                                                                    \
-        if (op->flags & OP_MEM) {                                                                                      \
+        if (OPERAND(flags) & OP_MEM) {                                                                                 \
             LINEAR(from, (w) / 8, ACCESS_READ);                                                                        \
             LOAD(w, a, from);                                                                                          \
         } else {                                                                                                       \
-            a = REG(w, op->src);                                                                                       \
+            a = REG(w, OPERAND(src));                                                                                  \
         }                                                                                                              \
-        SET_REG(w, op->dst, imul_body(cpu, a, op->imm, w, true));                                                      \
+        SET_REG(w, OPERAND(dst), imul_body(cpu, a, OPERAND(imm), w, true));                                            \
         (void)SETTLE(name, w, 1, false, 0);                                                                            \
         NEXT;                                                                                                          \
     }

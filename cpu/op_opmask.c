@@ -10,48 +10,48 @@
 #define LOGIC(name, w, expression)                                                                                     \
     HANDLER(name)                                                                                                      \
     {                                                                                                                  \
-        uint64_t x = KEEP(w, cpu->opmask[op->src]), y = KEEP(w, cpu->opmask[op->x.src2]);                              \
+        uint64_t x = KEEP(w, cpu->opmask[OPERAND(src)]), y = KEEP(w, cpu->opmask[OPERAND(src2)]);                      \
         (void)x;                                                                                                       \
-        cpu->opmask[op->dst] = KEEP(w, expression);                                                                    \
+        cpu->opmask[OPERAND(dst)] = KEEP(w, expression);                                                               \
         NEXT;                                                                                                          \
     }
 #define FLAGS_OF(name, w, zero, carry)                                                                                 \
     HANDLER(name)                                                                                                      \
     {                                                                                                                  \
-        uint64_t x = KEEP(w, cpu->opmask[op->dst]), y = KEEP(w, cpu->opmask[op->x.src2]);                              \
+        uint64_t x = KEEP(w, cpu->opmask[OPERAND(dst)]), y = KEEP(w, cpu->opmask[OPERAND(src2)]);                      \
         flags_set_status(cpu, (KEEP(w, zero) == 0 ? FLAG_ZF : 0) | (KEEP(w, carry) == 0 ? FLAG_CF : 0));               \
         NEXT;                                                                                                          \
     }
 #define SHIFTS(letter, w)                                                                                              \
-    LOGIC(kshiftl##letter, w, op->x.imm8 < (w) ? y << (op->x.imm8 & 63) : 0)                                           \
-    LOGIC(kshiftr##letter, w, op->x.imm8 < (w) ? y >> (op->x.imm8 & 63) : 0)
+    LOGIC(kshiftl##letter, w, OPERAND(imm8) < (w) ? y << (OPERAND(imm8) & 63) : 0)                                     \
+    LOGIC(kshiftr##letter, w, OPERAND(imm8) < (w) ? y >> (OPERAND(imm8) & 63) : 0)
 #define MOVES(letter, w, general)                                                                                      \
     HANDLER(kmov##letter)                                                                                              \
     {                                                                                                                  \
         uint64_t value;                                                                                                \
-        if (op->flags & OP_MEM) {                                                                                      \
+        if (OPERAND(flags) & OP_MEM) {                                                                                 \
             LINEAR(linear, (w) / 8, ACCESS_READ);                                                                      \
             LOAD((w), value, linear);                                                                                  \
         } else {                                                                                                       \
-            value = KEEP(w, cpu->opmask[op->x.src2]);                                                                  \
+            value = KEEP(w, cpu->opmask[OPERAND(src2)]);                                                               \
         }                                                                                                              \
-        cpu->opmask[op->dst] = value;                                                                                  \
+        cpu->opmask[OPERAND(dst)] = value;                                                                             \
         NEXT;                                                                                                          \
     }                                                                                                                  \
     HANDLER(kmov##letter##_store)                                                                                      \
     {                                                                                                                  \
         LINEAR(linear, (w) / 8, ACCESS_WRITE);                                                                         \
-        STORE((w), linear, cpu->opmask[op->x.src2]);                                                                   \
+        STORE((w), linear, cpu->opmask[OPERAND(src2)]);                                                                \
         NEXT;                                                                                                          \
     }                                                                                                                  \
     HANDLER(kmov##letter##_from)                                                                                       \
     {                                                                                                                  \
-        cpu->opmask[op->dst] = KEEP(w, REG(64, op->x.src2));                                                           \
+        cpu->opmask[OPERAND(dst)] = KEEP(w, REG(64, OPERAND(src2)));                                                   \
         NEXT;                                                                                                          \
     }                                                                                                                  \
     HANDLER(kmov##letter##_to)                                                                                         \
     {                                                                                                                  \
-        SET_REG((general), op->dst, KEEP(w, cpu->opmask[op->x.src2]));                                                 \
+        SET_REG((general), OPERAND(dst), KEEP(w, cpu->opmask[OPERAND(src2)]));                                         \
         NEXT;                                                                                                          \
     }
 #define WIDTH_FORMS(letter, w, general)                                                                                \
@@ -83,13 +83,13 @@ LOGIC(kunpckdq, 64, x << 32 | (y & UINT32_MAX))
         union vector_register r;                                                                                       \
         unsigned bytes = OP_VECTOR(op);                                                                                \
         for (unsigned i = 0; i < bytes / ELEMENT(lane); i++)                                                           \
-            r.lane[i] = (__typeof__(r.lane[0]))(cpu->opmask[op->x.src2] >> i & 1 ? UINT64_MAX : 0);                    \
-        vector_write(cpu, op->dst, &r, bytes);                                                                         \
+            r.lane[i] = (__typeof__(r.lane[0]))(cpu->opmask[OPERAND(src2)] >> i & 1 ? UINT64_MAX : 0);                 \
+        vector_write(cpu, OPERAND(dst), &r, bytes);                                                                    \
         NEXT;                                                                                                          \
     }                                                                                                                  \
     HANDLER(vpmov##letter##2m)                                                                                         \
     {                                                                                                                  \
-        cpu->opmask[op->dst] = simd_signs(&cpu->zmm[op->x.src2], ELEMENT(lane), OP_VECTOR(op));                        \
+        cpu->opmask[OPERAND(dst)] = simd_signs(&cpu->zmm[OPERAND(src2)], ELEMENT(lane), OP_VECTOR(op));                \
         NEXT;                                                                                                          \
     }
 MASK_AND_VECTOR(b, u8)
@@ -102,8 +102,8 @@ MASK_AND_VECTOR(q, u64)
     {                                                                                                                  \
         union vector_register r;                                                                                       \
         for (unsigned i = 0; i < 64 / ELEMENT(lane); i++)                                                              \
-            r.lane[i] = (__typeof__(r.lane[0]))KEEP(w, cpu->opmask[op->x.src2]);                                       \
-        vector_write(cpu, op->dst, &r, OP_VECTOR(op));                                                                 \
+            r.lane[i] = (__typeof__(r.lane[0]))KEEP(w, cpu->opmask[OPERAND(src2)]);                                    \
+        vector_write(cpu, OPERAND(dst), &r, OP_VECTOR(op));                                                            \
         NEXT;                                                                                                          \
     }
 BROADCAST_MASK(vpbroadcastmw2d, u32, 16)

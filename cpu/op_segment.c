@@ -7,10 +7,10 @@
 #include "cpu/handler.h"
 #include "cpu/segment.h"
 
-/* Reads the 16-bit register or memory operand; `reg` is op->dst or op->src. */
+/* Reads the 16-bit register or memory operand; `reg` is OPERAND(dst) or OPERAND(src). */
 #define LOAD_WORD(var, reg)                                                                                            \
     do {                                                                                                               \
-        if (op->flags & OP_MEM) {                                                                                      \
+        if (OPERAND(flags) & OP_MEM) {                                                                                 \
             LINEAR(linear_, 2, ACCESS_READ);                                                                           \
             LOAD(16, var, linear_);                                                                                    \
         } else {                                                                                                       \
@@ -21,11 +21,11 @@
 /* Writes a selector-like value to the first operand: a word in memory, the operand size in a register. */
 #define STORE_WORD(value)                                                                                              \
     do {                                                                                                               \
-        if (op->flags & OP_MEM) {                                                                                      \
+        if (OPERAND(flags) & OP_MEM) {                                                                                 \
             LINEAR(linear_, 2, ACCESS_WRITE);                                                                          \
             STORE(16, linear_, (value));                                                                               \
         } else {                                                                                                       \
-            SET_REG(OP_WIDTH(op), op->dst, (value));                                                                   \
+            SET_REG(OP_WIDTH(op), OPERAND(dst), (value));                                                              \
         }                                                                                                              \
     } while (0)
 
@@ -38,9 +38,9 @@ static bool umip_forbids(const struct cpu *cpu)
 
 HANDLER(mov_from_sreg)
 {
-    if (op->src >= SEG_FLAT)
+    if (OPERAND(src) >= SEG_FLAT)
         FAULT(VEC_UD);
-    STORE_WORD(cpu->segment[op->src].selector);
+    STORE_WORD(cpu->segment[OPERAND(src)].selector);
     NEXT;
 }
 
@@ -57,12 +57,12 @@ static bool load_sreg(struct cpu *cpu, unsigned seg, uint16_t selector)
 HANDLER(mov_to_sreg)
 {
     uint64_t selector;
-    if (op->dst >= SEG_FLAT || op->dst == CS)
+    if (OPERAND(dst) >= SEG_FLAT || OPERAND(dst) == CS)
         FAULT(VEC_UD);
-    LOAD_WORD(selector, op->src);
-    if (!load_sreg(cpu, op->dst, (uint16_t)selector))
+    LOAD_WORD(selector, OPERAND(src));
+    if (!load_sreg(cpu, OPERAND(dst), (uint16_t)selector))
         FAULT_PENDING;
-    if (op->dst == SS)
+    if (OPERAND(dst) == SS)
         cpu->shadow |= SHADOW_MOV_SS;
     NEXT;
 }
@@ -70,7 +70,7 @@ HANDLER(mov_to_sreg)
 HANDLER(push_sreg)
 {
     unsigned bytes = OP_WIDTH(op) / 8;
-    if (!stack_write(cpu, -(int64_t)bytes, bytes, cpu->segment[op->dst].selector))
+    if (!stack_write(cpu, -(int64_t)bytes, bytes, cpu->segment[OPERAND(dst)].selector))
         FAULT_PENDING;
     stack_set(cpu, stack_moved(cpu, -(int64_t)bytes));
     NEXT;
@@ -83,10 +83,10 @@ HANDLER(pop_sreg)
     if (!stack_read(cpu, 0, bytes, &selector))
         FAULT_PENDING;
     uint64_t rsp = stack_moved(cpu, bytes); /* by the width of the old SS */
-    if (!load_sreg(cpu, op->dst, (uint16_t)selector))
+    if (!load_sreg(cpu, OPERAND(dst), (uint16_t)selector))
         FAULT_PENDING;
     cpu->gpr[RSP] = rsp;
-    if (op->dst == SS)
+    if (OPERAND(dst) == SS)
         cpu->shadow |= SHADOW_MOV_SS;
     NEXT;
 }
@@ -97,10 +97,10 @@ static const struct op *load_far_pointer(struct cpu *cpu, const struct op *op, u
     unsigned bytes = OP_WIDTH(op) / 8;
     uint8_t pointer[10];
     LINEAR(linear, bytes + 2, ACCESS_READ);
-    if (!mem_read(cpu, linear, bytes + 2, op->seg == SS ? ACCESS_STACK : 0, pointer) ||
+    if (!mem_read(cpu, linear, bytes + 2, OPERAND(seg) == SS ? ACCESS_STACK : 0, pointer) ||
         !load_sreg(cpu, seg, (uint16_t)host_read((uintptr_t)&pointer[bytes], 16)))
         FAULT_PENDING;
-    SET_REG(bytes * 8, op->dst, host_read((uintptr_t)pointer, bytes * 8));
+    SET_REG(bytes * 8, OPERAND(dst), host_read((uintptr_t)pointer, bytes * 8));
     return op;
 }
 #define LOAD_FAR(name, seg)                                                                                            \
@@ -151,14 +151,14 @@ HANDLER(lar)
 {
     struct descriptor d;
     uint64_t selector;
-    LOAD_WORD(selector, op->src);
+    LOAD_WORD(selector, OPERAND(src));
     enum descriptor_status status = descriptor_fetch(cpu, (uint16_t)selector, &d);
     if (status == DESCRIPTOR_FAULT)
         FAULT_PENDING;
     bool good = status == DESCRIPTOR_OK && ((d.attributes & SEG_S) || lar_knows(cpu, SEG_TYPE(d.attributes))) &&
                 is_visible(cpu, (uint16_t)selector, &d);
     if (good)
-        SET_REG(OP_WIDTH(op), op->dst, (d.raw >> 32) & 0x00F0FF00);
+        SET_REG(OP_WIDTH(op), OPERAND(dst), (d.raw >> 32) & 0x00F0FF00);
     set_zf(cpu, good);
     NEXT;
 }
@@ -167,14 +167,14 @@ HANDLER(lsl)
 {
     struct descriptor d;
     uint64_t selector;
-    LOAD_WORD(selector, op->src);
+    LOAD_WORD(selector, OPERAND(src));
     enum descriptor_status status = descriptor_fetch(cpu, (uint16_t)selector, &d);
     if (status == DESCRIPTOR_FAULT)
         FAULT_PENDING;
     bool good = status == DESCRIPTOR_OK && ((d.attributes & SEG_S) || lsl_knows(cpu, SEG_TYPE(d.attributes))) &&
                 is_visible(cpu, (uint16_t)selector, &d);
     if (good)
-        SET_REG(OP_WIDTH(op), op->dst, d.limit);
+        SET_REG(OP_WIDTH(op), OPERAND(dst), d.limit);
     set_zf(cpu, good);
     NEXT;
 }
@@ -183,7 +183,7 @@ HANDLER(verr)
 {
     struct descriptor d = { 0 };
     uint64_t selector;
-    LOAD_WORD(selector, op->dst);
+    LOAD_WORD(selector, OPERAND(dst));
     enum descriptor_status status = descriptor_fetch(cpu, (uint16_t)selector, &d);
     if (status == DESCRIPTOR_FAULT)
         FAULT_PENDING;
@@ -197,7 +197,7 @@ HANDLER(verw)
 {
     struct descriptor d;
     uint64_t selector;
-    LOAD_WORD(selector, op->dst);
+    LOAD_WORD(selector, OPERAND(dst));
     enum descriptor_status status = descriptor_fetch(cpu, (uint16_t)selector, &d);
     if (status == DESCRIPTOR_FAULT)
         FAULT_PENDING;
@@ -207,16 +207,16 @@ HANDLER(verw)
 
 HANDLER(arpl)
 {
-    uint64_t rpl = REG(16, op->src) & 3, value;
-    if (op->flags & OP_MEM) {
+    uint64_t rpl = REG(16, OPERAND(src)) & 3, value;
+    if (OPERAND(flags) & OP_MEM) {
         LINEAR(linear, 2, ACCESS_READ | ACCESS_WRITE);
         LOAD_RMW(16, value, linear);
         if ((value & 3) < rpl)
             STORE(16, linear, (value & ~3ull) | rpl);
     } else {
-        value = REG(16, op->dst);
+        value = REG(16, OPERAND(dst));
         if ((value & 3) < rpl)
-            SET_REG(16, op->dst, (value & ~3ull) | rpl);
+            SET_REG(16, OPERAND(dst), (value & ~3ull) | rpl);
     }
     set_zf(cpu, (value & 3) < rpl);
     NEXT;
@@ -267,7 +267,7 @@ HANDLER(lldt)
 {
     struct descriptor d;
     uint64_t selector;
-    LOAD_WORD(selector, op->dst);
+    LOAD_WORD(selector, OPERAND(dst));
     if (SELECTOR_NULL(selector)) {
         cpu->ldtr = segment_null((uint16_t)selector);
         NEXT;
@@ -283,7 +283,7 @@ HANDLER(ltr)
     struct descriptor d;
     uint64_t selector;
     unsigned types = (cpu->efer & EFER_LMA) ? TYPES(TYPE_TSS) : TYPES(TYPE_TSS) | TYPES(TYPE_TSS16);
-    LOAD_WORD(selector, op->dst);
+    LOAD_WORD(selector, OPERAND(dst));
     if (SELECTOR_NULL(selector))
         FAULT_CODE(VEC_GP, 0);
     if (!read_system(cpu, (uint16_t)selector, types, &d))
@@ -307,7 +307,7 @@ static const struct op *store_table(struct cpu *cpu, const struct op *op, const 
     host_write((uintptr_t)bytes, 16, table->limit);
     host_write((uintptr_t)&bytes[2], 64, table->base);
     LINEAR(linear, 2 + base_bytes, ACCESS_WRITE);
-    if (!mem_write(cpu, linear, 2 + base_bytes, ACCESS_WRITE | (op->seg == SS ? ACCESS_STACK : 0), bytes))
+    if (!mem_write(cpu, linear, 2 + base_bytes, ACCESS_WRITE | (OPERAND(seg) == SS ? ACCESS_STACK : 0), bytes))
         FAULT_PENDING;
     return op;
 }
@@ -317,7 +317,7 @@ static const struct op *load_table(struct cpu *cpu, const struct op *op, struct 
     uint8_t bytes[10] = { 0 };
     unsigned base_bytes = cpu_in_64bit(cpu) ? 8 : 4;
     LINEAR(linear, 2 + base_bytes, ACCESS_READ);
-    if (!mem_read(cpu, linear, 2 + base_bytes, ACCESS_READ | (op->seg == SS ? ACCESS_STACK : 0), bytes))
+    if (!mem_read(cpu, linear, 2 + base_bytes, ACCESS_READ | (OPERAND(seg) == SS ? ACCESS_STACK : 0), bytes))
         FAULT_PENDING;
     uint64_t base = host_read((uintptr_t)&bytes[2], base_bytes * 8);
     if (base_bytes == 8 && !address_canonical(cpu, base))

@@ -155,8 +155,8 @@ static inline uint64_t shrd_body(struct cpu *cpu, uint64_t a, uint64_t s, uint64
     static OP(name##_##form##w)                                                                                        \
     {                                                                                                                  \
         FLAGS_BEFORE;                                                                                                  \
-        uint64_t count = op->flags & OP_IMM ? op->imm : REG(8, op->x.src2), s = REG(w, op->src);                       \
-        if (op->flags & OP_MEM) {                                                                                      \
+        uint64_t count = OPERAND(flags) & OP_IMM ? OPERAND(imm) : REG(8, OPERAND(src2)), s = REG(w, OPERAND(src));     \
+        if (OPERAND(flags) & OP_MEM) {                                                                                 \
             uint64_t a;                                                                                                \
             LINEAR(at, (w) / 8, ACCESS_READ | ACCESS_WRITE);                                                           \
             LOAD_RMW(w, a, at);                                                                                        \
@@ -164,8 +164,8 @@ static inline uint64_t shrd_body(struct cpu *cpu, uint64_t a, uint64_t s, uint64
             r = SETTLE(name, w, shift_count(count, w), false, r);                                                      \
             STORE(w, at, r);                                                                                           \
         } else {                                                                                                       \
-            uint64_t r = name##_body(cpu, REG(w, op->dst), s, count, w);                                               \
-            SET_REG(w, op->dst, SETTLE(name, w, shift_count(count, w), false, r));                                     \
+            uint64_t r = name##_body(cpu, REG(w, OPERAND(dst)), s, count, w);                                          \
+            SET_REG(w, OPERAND(dst), SETTLE(name, w, shift_count(count, w), false, r));                                \
         }                                                                                                              \
         NEXT;                                                                                                          \
     }

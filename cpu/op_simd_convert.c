@@ -45,7 +45,7 @@ FP_SIZED(cvtsd2ss, cvtpd2ps, 8, 8, 4)
         SOURCE_ANY(16)                                                                                                 \
         if (unlikely(!simd_##name(cpu, &r, b, b, 16, 0)))                                                              \
             FAULT_PENDING;                                                                                             \
-        memcpy(&cpu->zmm[op->dst], &r, 16);                                                                            \
+        memcpy(&cpu->zmm[OPERAND(dst)], &r, 16);                                                                       \
         NEXT;                                                                                                          \
     }
 FP_NARROWED(cvtpd2ps)
@@ -73,14 +73,14 @@ FP_SCALAR_FROM(vcvtsd2ss, cvtpd2ps, u32, u64, 8, false)
     HANDLER(name)                                                                                                      \
     {                                                                                                                  \
         union vector_register r, b;                                                                                    \
-        if (!(op->flags & OP_MEM))                                                                                     \
+        if (!(OPERAND(flags) & OP_MEM))                                                                                \
             MMX_CHECK;                                                                                                 \
         MMX_SOURCE(8, b.u64[0]);                                                                                       \
-        if (!(op->flags & OP_MEM))                                                                                     \
+        if (!(OPERAND(flags) & OP_MEM))                                                                                \
             mmx_enter(cpu); /* even if the conversion raises #XM */                                                    \
         if (unlikely(!simd_##body(cpu, &r, &b, &b, (bytes), 0)))                                                       \
             FAULT_PENDING;                                                                                             \
-        memcpy(&cpu->zmm[op->dst], &r, (bytes));                                                                       \
+        memcpy(&cpu->zmm[OPERAND(dst)], &r, (bytes));                                                                  \
         NEXT;                                                                                                          \
     }
 CONVERT_FROM_MMX(cvtpi2ps, cvtdq2ps, 8)
@@ -96,7 +96,7 @@ CONVERT_FROM_MMX(cvtpi2pd, cvtdq2pd, 16)
         mmx_enter(cpu);                                                                                                \
         if (unlikely(!simd_##body(cpu, &r, b, b, (bytes), 0)))                                                         \
             FAULT_PENDING;                                                                                             \
-        mmx_write(cpu, op->dst, r.u64[0]);                                                                             \
+        mmx_write(cpu, OPERAND(dst), r.u64[0]);                                                                        \
         NEXT;                                                                                                          \
     }
 CONVERT_TO_MMX(cvtps2pi, cvtps2dq, 8)
@@ -132,11 +132,11 @@ CONVERT_TO_MMX(cvttpd2pi, cvttpd2dq, 16)
     HANDLER(name)                                                                                                      \
     {                                                                                                                  \
         uint64_t value;                                                                                                \
-        if (op->flags & OP_MEM) {                                                                                      \
+        if (OPERAND(flags) & OP_MEM) {                                                                                 \
             LINEAR(linear, (w) / 8, ACCESS_READ);                                                                      \
             LOAD((w), value, linear);                                                                                  \
         } else {                                                                                                       \
-            value = REG((w), op->src);                                                                                 \
+            value = REG((w), OPERAND(src));                                                                            \
         }                                                                                                              \
         __typeof__(cpu->zmm[0].lane[0]) result;                                                                        \
         if (likely(!cpu->fp_soft_now)) {                                                                               \
@@ -147,7 +147,7 @@ CONVERT_TO_MMX(cvttpd2pi, cvttpd2dq, 16)
             if (!simd_fp_end(cpu, &context))                                                                           \
                 FAULT_PENDING;                                                                                         \
         }                                                                                                              \
-        cpu->zmm[op->dst].lane[0] = result;                                                                            \
+        cpu->zmm[OPERAND(dst)].lane[0] = result;                                                                       \
         NEXT;                                                                                                          \
     }
 FROM_GENERAL(cvtsi2ss_32, f32, u32, 32, "cvtsi2ssl")
@@ -174,7 +174,7 @@ FROM_GENERAL(cvtsi2sd_64, f64, u64, 64, "cvtsi2sdq")
         simd_rounding_end(cpu, rounding);                                                                              \
         if (!done)                                                                                                     \
             FAULT_PENDING;                                                                                             \
-        FP_SCALAR_RESULT(lane, op->src)                                                                                \
+        FP_SCALAR_RESULT(lane, OPERAND(src))                                                                           \
         NEXT;                                                                                                          \
     }
 #define HOST_FROM_GENERAL_0(name, value, result) (result) = 0
@@ -206,7 +206,7 @@ VFROM_GENERAL(vcvtusi2sd_64, f64, u64, 64, uint, uint64_t, 0)
             if (!simd_fp_end(cpu, &context))                                                                           \
                 FAULT_PENDING;                                                                                         \
         }                                                                                                              \
-        SET_REG((w), op->dst, result);                                                                                 \
+        SET_REG((w), OPERAND(dst), result);                                                                            \
         NEXT;                                                                                                          \
     }
 TO_GENERAL(cvtss2si_32, f32, u32, 32, "cvtss2si", context.rounding)
@@ -230,7 +230,7 @@ TO_GENERAL(cvttsd2si_64, f64, u64, 64, "cvttsd2si", ROUND_TRUNCATE)
         simd_rounding_end(cpu, rounding);                                                                              \
         if (!done)                                                                                                     \
             FAULT_PENDING;                                                                                             \
-        SET_REG((w), op->dst, result);                                                                                 \
+        SET_REG((w), OPERAND(dst), result);                                                                            \
         NEXT;                                                                                                          \
     }
 #define VTO_SIGNED(name, format, lane, w, rounding)                                                                    \

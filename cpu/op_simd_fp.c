@@ -62,7 +62,7 @@ VEX(vrsqrtps, rsqrtps)
         union vector_register r;                                                                                       \
         SOURCE_VECTOR(4)                                                                                               \
         simd_##body(&r, b, b, 4, 0);                                                                                   \
-        FP_SCALAR_RESULT(u32, op->src)                                                                                 \
+        FP_SCALAR_RESULT(u32, OPERAND(src))                                                                            \
         NEXT;                                                                                                          \
     }
 APPROXIMATE_SCALAR(vrcpss, rcpps)
@@ -199,7 +199,7 @@ COMPARE_SOFT(f64, u64)
     {                                                                                                                  \
         uint32_t flags;                                                                                                \
         SOURCE_ANY(bytes)                                                                                              \
-        const union vector_register *a = &cpu->zmm[op->dst];                                                           \
+        const union vector_register *a = &cpu->zmm[OPERAND(dst)];                                                      \
         if (likely(!cpu->fp_soft_now))                                                                                 \
             HOST_FLAGS(#name, a, b, (bytes), flags);                                                                   \
         else if (!soft_comi_##format(cpu, a, b, (signaling), &flags))                                                  \
@@ -218,7 +218,7 @@ COMPARE_FLAGS(ucomisd, f64, 8, false)
     {                                                                                                                  \
         struct simd_rounding rounding = simd_rounding_begin(cpu, op, true);                                            \
         uint32_t flags = 0;                                                                                            \
-        soft_flags_##name(cpu, &cpu->zmm[op->dst], &cpu->zmm[op->src], &flags);                                        \
+        soft_flags_##name(cpu, &cpu->zmm[OPERAND(dst)], &cpu->zmm[OPERAND(src)], &flags);                              \
         simd_rounding_end(cpu, rounding);                                                                              \
         flags_set_status(cpu, flags);                                                                                  \
         NEXT;                                                                                                          \

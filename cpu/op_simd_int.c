@@ -71,7 +71,7 @@ BODY uint32_t simd_ptest(const union vector_register *a, const union vector_regi
 HANDLER(ptest)
 {
     SOURCE_ANY(16)
-    flags_set_status(cpu, simd_ptest(&cpu->zmm[op->dst], b, 16));
+    flags_set_status(cpu, simd_ptest(&cpu->zmm[OPERAND(dst)], b, 16));
     NEXT;
 }
 
@@ -417,7 +417,7 @@ HANDLER(vptest)
 {
     unsigned bytes = OP_VECTOR(op);
     SOURCE_VECTOR(bytes)
-    flags_set_status(cpu, simd_ptest(&cpu->zmm[op->dst], b, bytes));
+    flags_set_status(cpu, simd_ptest(&cpu->zmm[OPERAND(dst)], b, bytes));
     NEXT;
 }
 /* VTESTPS, VTESTPD: PTEST on the lanes' signs. */
@@ -426,7 +426,8 @@ HANDLER(vptest)
     {                                                                                                                  \
         unsigned bytes = OP_VECTOR(op);                                                                                \
         SOURCE_VECTOR(bytes)                                                                                           \
-        uint64_t x = simd_signs(&cpu->zmm[op->dst], ELEMENT(lane), bytes), y = simd_signs(b, ELEMENT(lane), bytes);    \
+        uint64_t x = simd_signs(&cpu->zmm[OPERAND(dst)], ELEMENT(lane), bytes),                                        \
+                 y = simd_signs(b, ELEMENT(lane), bytes);                                                              \
         flags_set_status(cpu, (x & y ? 0 : FLAG_ZF) | (~x & y ? 0 : FLAG_CF));                                         \
         NEXT;                                                                                                          \
     }

@@ -11,39 +11,39 @@
 static OP(movdq)
 {
     union vector_register value;
-    if (op->flags & OP_MEM_DST) {
+    if (OPERAND(flags) & OP_MEM_DST) {
         LINEAR(linear, 16, ACCESS_WRITE);
         CHECK_ALIGNED(linear, 16);
-        STORE_BYTES(16, linear, &cpu->zmm[op->src]);
+        STORE_BYTES(16, linear, &cpu->zmm[OPERAND(src)]);
     } else {
         SOURCE_ANY(16)
         memcpy(&value, b, 16);
-        memcpy(&cpu->zmm[op->dst], &value, 16);
+        memcpy(&cpu->zmm[OPERAND(dst)], &value, 16);
     }
     NEXT;
 }
 static OP(movdq_rr)
 {
-    union vector_register value = cpu->zmm[op->src];
-    memcpy(&cpu->zmm[op->dst], &value, 16);
+    union vector_register value = cpu->zmm[OPERAND(src)];
+    memcpy(&cpu->zmm[OPERAND(dst)], &value, 16);
     NEXT;
 }
 static OP(movdq_rm)
 {
     uint64_t linear = LINEAR_FLAT;
-    if (unlikely(op->flags & OP_ALIGNED && linear & 15))
+    if (unlikely(OPERAND(flags) & OP_ALIGNED && linear & 15))
         HAND_OVER(op_movdq);
     HIT(read, 16, host, linear, op_movdq);
-    memcpy(&cpu->zmm[op->dst], (const void *)host, 16);
+    memcpy(&cpu->zmm[OPERAND(dst)], (const void *)host, 16);
     NEXT;
 }
 static OP(movdq_mr)
 {
     uint64_t linear = LINEAR_FLAT;
-    if (unlikely(op->flags & OP_ALIGNED && linear & 15))
+    if (unlikely(OPERAND(flags) & OP_ALIGNED && linear & 15))
         HAND_OVER(op_movdq);
     HIT(write, 16, host, linear, op_movdq);
-    memcpy((void *)host, &cpu->zmm[op->src], 16);
+    memcpy((void *)host, &cpu->zmm[OPERAND(src)], 16);
     NEXT;
 }
 static op_fn *const shapes_movdq[SHAPES][4] = {
@@ -62,7 +62,7 @@ HANDLERS(movdq) = { .any = op_movdq, .shaped = shapes_movdq };
         uint64_t value;                                                                                                \
         LINEAR(linear, (w) / 8, ACCESS_READ);                                                                          \
         LOAD((w), value, linear);                                                                                      \
-        union vector_register *r = &cpu->zmm[op->dst];                                                                 \
+        union vector_register *r = &cpu->zmm[OPERAND(dst)];                                                            \
         if (clear)                                                                                                     \
             memset(r, 0, 16);                                                                                          \
         r->u##w[at] = (uint##w##_t)value;                                                                              \
@@ -72,15 +72,15 @@ HANDLERS(movdq) = { .any = op_movdq, .shaped = shapes_movdq };
     HANDLER(name)                                                                                                      \
     {                                                                                                                  \
         LINEAR(linear, (w) / 8, ACCESS_WRITE);                                                                         \
-        STORE((w), linear, cpu->zmm[op->src].u##w[at]);                                                                \
+        STORE((w), linear, cpu->zmm[OPERAND(src)].u##w[at]);                                                           \
         NEXT;                                                                                                          \
     }
 /* Element `from` of a register to element `to` of another; `clear` zeroes the upper half of the destination. */
 #define MOVE_ELEMENT(name, w, to, from, clear)                                                                         \
     HANDLER(name)                                                                                                      \
     {                                                                                                                  \
-        uint##w##_t value = cpu->zmm[op->src].u##w[from];                                                              \
-        union vector_register *r = &cpu->zmm[op->dst];                                                                 \
+        uint##w##_t value = cpu->zmm[OPERAND(src)].u##w[from];                                                         \
+        union vector_register *r = &cpu->zmm[OPERAND(dst)];                                                            \
         if (clear)                                                                                                     \
             r->u64[1] = 0;                                                                                             \
         r->u##w[to] = value;                                                                                           \
@@ -105,25 +105,25 @@ MOVE_ELEMENT(movlhps, 64, 1, 0, false)
     HANDLER(name)                                                                                                      \
     {                                                                                                                  \
         uint64_t value;                                                                                                \
-        if (op->flags & OP_MEM) {                                                                                      \
+        if (OPERAND(flags) & OP_MEM) {                                                                                 \
             LINEAR(linear, (w) / 8, ACCESS_READ);                                                                      \
             LOAD((w), value, linear);                                                                                  \
         } else {                                                                                                       \
-            value = REG((w), op->src);                                                                                 \
+            value = REG((w), OPERAND(src));                                                                            \
         }                                                                                                              \
-        cpu->zmm[op->dst].u64[0] = value;                                                                              \
-        cpu->zmm[op->dst].u64[1] = 0;                                                                                  \
+        cpu->zmm[OPERAND(dst)].u64[0] = value;                                                                         \
+        cpu->zmm[OPERAND(dst)].u64[1] = 0;                                                                             \
         NEXT;                                                                                                          \
     }
 #define XMM_TO_GENERAL(name, w)                                                                                        \
     HANDLER(name)                                                                                                      \
     {                                                                                                                  \
-        uint64_t value = cpu->zmm[op->src].u##w[0];                                                                    \
-        if (op->flags & OP_MEM) {                                                                                      \
+        uint64_t value = cpu->zmm[OPERAND(src)].u##w[0];                                                               \
+        if (OPERAND(flags) & OP_MEM) {                                                                                 \
             LINEAR(linear, (w) / 8, ACCESS_WRITE);                                                                     \
             STORE((w), linear, value);                                                                                 \
         } else {                                                                                                       \
-            SET_REG((w), op->dst, value);                                                                              \
+            SET_REG((w), OPERAND(dst), value);                                                                         \
         }                                                                                                              \
         NEXT;                                                                                                          \
     }
@@ -139,26 +139,26 @@ XMM_TO_GENERAL(movq_from_xmm, 64)
     {                                                                                                                  \
         uint64_t value;                                                                                                \
         MMX_CHECK;                                                                                                     \
-        if (op->flags & OP_MEM) {                                                                                      \
+        if (OPERAND(flags) & OP_MEM) {                                                                                 \
             LINEAR(linear, (w) / 8, ACCESS_READ);                                                                      \
             LOAD((w), value, linear);                                                                                  \
         } else {                                                                                                       \
-            value = REG((w), op->src);                                                                                 \
+            value = REG((w), OPERAND(src));                                                                            \
         }                                                                                                              \
         mmx_enter(cpu);                                                                                                \
-        mmx_write(cpu, op->dst, value);                                                                                \
+        mmx_write(cpu, OPERAND(dst), value);                                                                           \
         NEXT;                                                                                                          \
     }
 #define MMX_TO_GENERAL(name, w)                                                                                        \
     HANDLER(name)                                                                                                      \
     {                                                                                                                  \
         MMX_CHECK;                                                                                                     \
-        uint64_t value = mmx_read(cpu, op->src);                                                                       \
-        if (op->flags & OP_MEM) {                                                                                      \
+        uint64_t value = mmx_read(cpu, OPERAND(src));                                                                  \
+        if (OPERAND(flags) & OP_MEM) {                                                                                 \
             LINEAR(linear, (w) / 8, ACCESS_WRITE);                                                                     \
             STORE((w), linear, value);                                                                                 \
         } else {                                                                                                       \
-            SET_REG((w), op->dst, value);                                                                              \
+            SET_REG((w), OPERAND(dst), value);                                                                         \
         }                                                                                                              \
         mmx_enter(cpu);                                                                                                \
         NEXT;                                                                                                          \
@@ -174,29 +174,29 @@ HANDLER(mmx_movq_load)
     MMX_CHECK;
     MMX_SOURCE(8, value);
     mmx_enter(cpu);
-    mmx_write(cpu, op->dst, value);
+    mmx_write(cpu, OPERAND(dst), value);
     NEXT;
 }
 /* MOVQ and MOVNTQ */
 HANDLER(mmx_movq_store)
 {
     MMX_CHECK;
-    uint64_t value = mmx_read(cpu, op->src);
-    if (op->flags & OP_MEM) {
+    uint64_t value = mmx_read(cpu, OPERAND(src));
+    if (OPERAND(flags) & OP_MEM) {
         LINEAR(linear, 8, ACCESS_WRITE);
         STORE(64, linear, value);
         mmx_enter(cpu);
     } else {
         mmx_enter(cpu);
-        mmx_write(cpu, op->dst, value);
+        mmx_write(cpu, OPERAND(dst), value);
     }
     NEXT;
 }
 HANDLER(movq2dq)
 {
     MMX_CHECK;
-    cpu->zmm[op->dst].u64[0] = mmx_read(cpu, op->src);
-    cpu->zmm[op->dst].u64[1] = 0;
+    cpu->zmm[OPERAND(dst)].u64[0] = mmx_read(cpu, OPERAND(src));
+    cpu->zmm[OPERAND(dst)].u64[1] = 0;
     mmx_enter(cpu);
     NEXT;
 }
@@ -204,7 +204,7 @@ HANDLER(movdq2q)
 {
     MMX_CHECK;
     mmx_enter(cpu);
-    mmx_write(cpu, op->dst, cpu->zmm[op->src].u64[0]);
+    mmx_write(cpu, OPERAND(dst), cpu->zmm[OPERAND(src)].u64[0]);
     NEXT;
 }
 /* All registers empty. Processors also clear TOP, as other MMX instructions do. */
@@ -225,14 +225,14 @@ static inline unsigned byte_signs(uint64_t value)
 }
 HANDLER(pmovmskb)
 {
-    const union vector_register *s = &cpu->zmm[op->src];
-    SET_REG(32, op->dst, byte_signs(s->u64[0]) | byte_signs(s->u64[1]) << 8);
+    const union vector_register *s = &cpu->zmm[OPERAND(src)];
+    SET_REG(32, OPERAND(dst), byte_signs(s->u64[0]) | byte_signs(s->u64[1]) << 8);
     NEXT;
 }
 HANDLER(mmx_pmovmskb)
 {
     MMX_CHECK;
-    SET_REG(32, op->dst, byte_signs(mmx_read(cpu, op->src)));
+    SET_REG(32, OPERAND(dst), byte_signs(mmx_read(cpu, OPERAND(src))));
     mmx_enter(cpu);
     NEXT;
 }
@@ -240,14 +240,14 @@ HANDLER(movmskps)
 {
     unsigned mask = 0;
     for (unsigned i = 0; i < 4; i++)
-        mask |= cpu->zmm[op->src].u32[i] >> 31 << i;
-    SET_REG(32, op->dst, mask);
+        mask |= cpu->zmm[OPERAND(src)].u32[i] >> 31 << i;
+    SET_REG(32, OPERAND(dst), mask);
     NEXT;
 }
 HANDLER(movmskpd)
 {
-    const union vector_register *s = &cpu->zmm[op->src];
-    SET_REG(32, op->dst, s->u64[0] >> 63 | s->u64[1] >> 63 << 1);
+    const union vector_register *s = &cpu->zmm[OPERAND(src)];
+    SET_REG(32, OPERAND(dst), s->u64[0] >> 63 | s->u64[1] >> 63 << 1);
     NEXT;
 }
 
@@ -263,7 +263,7 @@ const struct op *simd_maskmov(struct cpu *cpu, const struct op *op, const union 
 {
     uint64_t linear[2], offset = REG(OP_ADDRESS(op), RDI * 8);
     for (unsigned part = bytes / 8; part-- > 0;) {
-        if (!segment_address(cpu, op->seg, (offset + 8 * part) & width_mask(OP_ADDRESS(op)), 8, ACCESS_WRITE,
+        if (!segment_address(cpu, OPERAND(seg), (offset + 8 * part) & width_mask(OP_ADDRESS(op)), 8, ACCESS_WRITE,
                              &linear[part]))
             FAULT_PENDING;
         PROBE(linear[part], 8, ACCESS_WRITE);
@@ -276,7 +276,7 @@ const struct op *simd_maskmov(struct cpu *cpu, const struct op *op, const union 
 
 HANDLER(maskmovdqu)
 {
-    op = simd_maskmov(cpu, op, &cpu->zmm[op->dst], &cpu->zmm[op->src], 16);
+    op = simd_maskmov(cpu, op, &cpu->zmm[OPERAND(dst)], &cpu->zmm[OPERAND(src)], 16);
     if (unlikely(!op))
         return NULL;
     NEXT;
@@ -285,8 +285,8 @@ HANDLER(maskmovq)
 {
     union vector_register value, mask;
     MMX_CHECK;
-    value.u64[0] = mmx_read(cpu, op->dst);
-    mask.u64[0] = mmx_read(cpu, op->src);
+    value.u64[0] = mmx_read(cpu, OPERAND(dst));
+    mask.u64[0] = mmx_read(cpu, OPERAND(src));
     mmx_enter(cpu);
     op = simd_maskmov(cpu, op, &value, &mask, 8);
     if (unlikely(!op))

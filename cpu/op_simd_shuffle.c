@@ -176,8 +176,8 @@ SSE(pblendw)
     {                                                                                                                  \
         union vector_register r;                                                                                       \
         SOURCE_ANY(16)                                                                                                 \
-        simd_##name(&r, &cpu->zmm[op->dst], b, &cpu->zmm[0], 16);                                                      \
-        memcpy(&cpu->zmm[op->dst], &r, 16);                                                                            \
+        simd_##name(&r, &cpu->zmm[OPERAND(dst)], b, &cpu->zmm[0], 16);                                                 \
+        memcpy(&cpu->zmm[OPERAND(dst)], &r, 16);                                                                       \
         NEXT;                                                                                                          \
     }
 BLEND_VARIABLE(pblendvb, u8)
@@ -214,13 +214,13 @@ EXTEND(pmovzxdq, u64, u32, 8)
     HANDLER(name)                                                                                                      \
     {                                                                                                                  \
         uint64_t value;                                                                                                \
-        if (op->flags & OP_MEM) {                                                                                      \
+        if (OPERAND(flags) & OP_MEM) {                                                                                 \
             LINEAR(linear, (w) / 8, ACCESS_READ);                                                                      \
             LOAD((w), value, linear);                                                                                  \
         } else {                                                                                                       \
-            value = REG((w), op->src);                                                                                 \
+            value = REG((w), OPERAND(src));                                                                            \
         }                                                                                                              \
-        cpu->zmm[op->dst].u##w[op->imm & (128 / (w) - 1)] = (uint##w##_t)value;                                        \
+        cpu->zmm[OPERAND(dst)].u##w[OPERAND(imm) & (128 / (w) - 1)] = (uint##w##_t)value;                              \
         NEXT;                                                                                                          \
     }
 INSERT(pinsrb, 8)
@@ -232,12 +232,12 @@ INSERT(pinsrq, 64)
 #define EXTRACT(name, w)                                                                                               \
     HANDLER(name)                                                                                                      \
     {                                                                                                                  \
-        uint64_t value = cpu->zmm[op->src].u##w[op->imm & (128 / (w) - 1)];                                            \
-        if (op->flags & OP_MEM) {                                                                                      \
+        uint64_t value = cpu->zmm[OPERAND(src)].u##w[OPERAND(imm) & (128 / (w) - 1)];                                  \
+        if (OPERAND(flags) & OP_MEM) {                                                                                 \
             LINEAR(linear, (w) / 8, ACCESS_WRITE);                                                                     \
             STORE((w), linear, value);                                                                                 \
         } else {                                                                                                       \
-            SET_REG(64, op->dst, value);                                                                               \
+            SET_REG(64, OPERAND(dst), value);                                                                          \
         }                                                                                                              \
         NEXT;                                                                                                          \
     }
@@ -251,22 +251,22 @@ HANDLER(mmx_pinsrw)
     uint64_t value;
     union vector_register r;
     MMX_CHECK;
-    if (op->flags & OP_MEM) {
+    if (OPERAND(flags) & OP_MEM) {
         LINEAR(linear, 2, ACCESS_READ);
         LOAD(16, value, linear);
     } else {
-        value = REG(16, op->src);
+        value = REG(16, OPERAND(src));
     }
-    r.u64[0] = mmx_read(cpu, op->dst);
-    r.u16[op->imm & 3] = (uint16_t)value;
+    r.u64[0] = mmx_read(cpu, OPERAND(dst));
+    r.u16[OPERAND(imm) & 3] = (uint16_t)value;
     mmx_enter(cpu);
-    mmx_write(cpu, op->dst, r.u64[0]);
+    mmx_write(cpu, OPERAND(dst), r.u64[0]);
     NEXT;
 }
 HANDLER(mmx_pextrw)
 {
     MMX_CHECK;
-    SET_REG(32, op->dst, mmx_read(cpu, op->src) >> 16 * (op->imm & 3) & 0xFFFF);
+    SET_REG(32, OPERAND(dst), mmx_read(cpu, OPERAND(src)) >> 16 * (OPERAND(imm) & 3) & 0xFFFF);
     mmx_enter(cpu);
     NEXT;
 }
@@ -275,14 +275,14 @@ HANDLER(mmx_pextrw)
 HANDLER(insertps)
 {
     uint64_t value;
-    unsigned imm = (uint8_t)op->imm;
-    if (op->flags & OP_MEM) {
+    unsigned imm = (uint8_t)OPERAND(imm);
+    if (OPERAND(flags) & OP_MEM) {
         LINEAR(linear, 4, ACCESS_READ);
         LOAD(32, value, linear);
     } else {
-        value = cpu->zmm[op->src].u32[imm >> 6];
+        value = cpu->zmm[OPERAND(src)].u32[imm >> 6];
     }
-    union vector_register *r = &cpu->zmm[op->dst];
+    union vector_register *r = &cpu->zmm[OPERAND(dst)];
     r->u32[imm >> 4 & 3] = (uint32_t)value;
     for (unsigned i = 0; i < 4; i++)
         r->u32[i] = imm >> i & 1 ? 0 : r->u32[i];
@@ -346,8 +346,8 @@ AVX_WIDEN(pmovzxdq, u64, u32)
         union vector_register r;                                                                                       \
         unsigned bytes = OP_VECTOR(op);                                                                                \
         SOURCE_VECTOR(bytes)                                                                                           \
-        simd_##name(&r, &cpu->zmm[op->src], b, &cpu->zmm[op->x.imm8 >> 4], bytes);                                     \
-        vector_write(cpu, op->dst, &r, bytes);                                                                         \
+        simd_##name(&r, &cpu->zmm[OPERAND(src)], b, &cpu->zmm[OPERAND(imm8) >> 4], bytes);                             \
+        vector_write(cpu, OPERAND(dst), &r, bytes);                                                                    \
         NEXT;                                                                                                          \
     }
 AVX_BLEND_VARIABLE(pblendvb)

@@ -117,8 +117,8 @@ static void write_mask_vex(struct cpu *cpu, unsigned result, unsigned imm)
     HANDLER(name)                                                                                                      \
     {                                                                                                                  \
         SOURCE_ANY(16)                                                                                                 \
-        const union vector_register *a = &cpu->zmm[op->dst];                                                           \
-        unsigned imm = (uint8_t)op->imm, a_length = (a_length_expression), b_length = (b_length_expression);           \
+        const union vector_register *a = &cpu->zmm[OPERAND(dst)];                                                      \
+        unsigned imm = (uint8_t)OPERAND(imm), a_length = (a_length_expression), b_length = (b_length_expression);      \
         unsigned result = compare_strings(a, b, a_length, b_length, imm);                                              \
         write(cpu, result, imm);                                                                                       \
         set_flags(cpu, result, a_length, b_length, imm);                                                               \

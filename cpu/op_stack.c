@@ -14,7 +14,7 @@ static OP(push_any)
 {
     unsigned w = OP_WIDTH(op);
     uint64_t value, rsp = cpu->gpr[RSP] - w / 8;
-    if (op->flags & OP_MEM) {
+    if (OPERAND(flags) & OP_MEM) {
         LINEAR(from, w / 8, ACCESS_READ);
         STACK_LINEAR(to, rsp, w / 8, ACCESS_WRITE);
         if (!tlb_writes(cpu, to, w / 8)) {
@@ -24,7 +24,7 @@ static OP(push_any)
         LOAD(w, value, from);
         STORE_STACK(w, to, value);
     } else {
-        value = op->flags & OP_IMM ? op->imm : REG(w, op->dst);
+        value = OPERAND(flags) & OP_IMM ? OPERAND(imm) : REG(w, OPERAND(dst));
         STACK_LINEAR(to, rsp, w / 8, ACCESS_WRITE);
         STORE_STACK(w, to, value);
     }
@@ -34,14 +34,14 @@ static OP(push_any)
 static OP(push_rr64)
 {
     uint64_t rsp = cpu->gpr[RSP] - 8;
-    STORE_HIT(64, rsp, REG(64, op->dst), op_push_any);
+    STORE_HIT(64, rsp, REG(64, OPERAND(dst)), op_push_any);
     cpu->gpr[RSP] = rsp;
     NEXT;
 }
 static OP(push_ri64)
 {
     uint64_t rsp = cpu->gpr[RSP] - 8;
-    STORE_HIT(64, rsp, op->imm, op_push_any);
+    STORE_HIT(64, rsp, OPERAND(imm), op_push_any);
     cpu->gpr[RSP] = rsp;
     NEXT;
 }
@@ -60,7 +60,7 @@ static bool pop_linear(struct cpu *cpu, const struct op *op, unsigned bytes, uin
     uint64_t rsp = cpu->gpr[RSP];
     bool ok = true;
     stack_set(cpu, rsp + bytes);
-    if (op->flags & OP_SEGMENTED)
+    if (OPERAND(flags) & OP_SEGMENTED)
         ok = segment_linear(cpu, op, bytes, ACCESS_WRITE, linear);
     else
         *linear = LINEAR_FLAT;
@@ -73,7 +73,7 @@ static OP(pop_any)
     unsigned w = OP_WIDTH(op);
     uint64_t value, to, rsp = cpu->gpr[RSP] + w / 8;
     STACK_LINEAR(from, cpu->gpr[RSP], w / 8, ACCESS_READ);
-    if (op->flags & OP_MEM) {
+    if (OPERAND(flags) & OP_MEM) {
         if (!pop_linear(cpu, op, w / 8, &to))
             FAULT_PENDING;
         if (!tlb_writes(cpu, to, w / 8)) {
@@ -86,7 +86,7 @@ static OP(pop_any)
     } else {
         LOAD_STACK(w, value, from);
         stack_set(cpu, rsp);
-        SET_REG(w, op->dst, value); /* POP rSP ends with the value that was popped */
+        SET_REG(w, OPERAND(dst), value); /* POP rSP ends with the value that was popped */
     }
     NEXT;
 }
@@ -95,7 +95,7 @@ static OP(pop_rr64)
     uint64_t value, rsp = cpu->gpr[RSP];
     LOAD_HIT(64, value, rsp, op_pop_any);
     cpu->gpr[RSP] = rsp + 8;
-    SET_REG(64, op->dst, value);
+    SET_REG(64, OPERAND(dst), value);
     NEXT;
 }
 static op_fn *const pop_shaped[SHAPES][4] = { [SHAPE_RR] = { NULL, NULL, NULL, op_pop_rr64 } };
@@ -149,11 +149,11 @@ HANDLER(popa)
  */
 HANDLER(enter)
 {
-    unsigned w = OP_WIDTH(op), bytes = w / 8, level = (op->imm >> 16) & 31;
+    unsigned w = OP_WIDTH(op), bytes = w / 8, level = (OPERAND(imm) >> 16) & 31;
     uint64_t offsets = stack_offsets(cpu), rsp = cpu->gpr[RSP], rbp = cpu->gpr[RBP];
     /* The frame pointer is all of rSP after the push, also where only SP addresses the stack. */
     uint64_t frame = (rsp & ~offsets) | ((rsp - bytes) & offsets),
-             last = rsp - bytes * (1 + level) - (op->imm & 0xFFFF);
+             last = rsp - bytes * (1 + level) - (OPERAND(imm) & 0xFFFF);
     for (unsigned i = 0; i <= level; i++) {
         STACK_LINEAR(to, rsp - (i + 1) * bytes, bytes, ACCESS_WRITE);
         if (i > 0 && i < level) {

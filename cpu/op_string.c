@@ -43,7 +43,7 @@ static inline bool string_address(struct cpu *cpu, const struct op *op, unsigned
 #define MOVS_ONCE(w)                                                                                                   \
     do {                                                                                                               \
         uint64_t value, step_ = string_step(cpu, (w) / 8);                                                             \
-        STRING_LINEAR(from_, op->seg, RSI, (w) / 8, ACCESS_READ);                                                      \
+        STRING_LINEAR(from_, OPERAND(seg), RSI, (w) / 8, ACCESS_READ);                                                 \
         STRING_LINEAR(to_, ES, RDI, (w) / 8, ACCESS_WRITE);                                                            \
         if (unlikely(!tlb_writes(cpu, to_, (w) / 8))) {                                                                \
             PROBE(from_, (w) / 8, operand_access(op, ACCESS_READ));                                                    \
@@ -63,7 +63,7 @@ static inline bool string_address(struct cpu *cpu, const struct op *op, unsigned
 #define LODS_ONCE(w)                                                                                                   \
     do {                                                                                                               \
         uint64_t value;                                                                                                \
-        STRING_LINEAR(from_, op->seg, RSI, (w) / 8, ACCESS_READ);                                                      \
+        STRING_LINEAR(from_, OPERAND(seg), RSI, (w) / 8, ACCESS_READ);                                                 \
         LOAD(w, value, from_);                                                                                         \
         SET_REG(w, RAX * 8, value);                                                                                    \
         string_advance(cpu, op, RSI, string_step(cpu, (w) / 8));                                                       \
@@ -81,7 +81,7 @@ static inline bool string_address(struct cpu *cpu, const struct op *op, unsigned
     do {                                                                                                               \
         uint64_t first, second, step_ = string_step(cpu, (w) / 8);                                                     \
         STRING_LINEAR(at_di_, ES, RDI, (w) / 8, ACCESS_READ);                                                          \
-        STRING_LINEAR(at_si_, op->seg, RSI, (w) / 8, ACCESS_READ);                                                     \
+        STRING_LINEAR(at_si_, OPERAND(seg), RSI, (w) / 8, ACCESS_READ);                                                \
         if (unlikely(!tlb_reads(cpu, at_si_, (w) / 8))) {                                                              \
             PROBE(at_di_, (w) / 8, ACCESS_READ);                                                                       \
             PROBE(at_si_, (w) / 8, operand_access(op, ACCESS_READ));                                                   \
@@ -129,7 +129,7 @@ static inline void chunk_count(struct cpu *cpu, const struct op *op, uint64_t n)
 static uint64_t movs_chunk(struct cpu *cpu, const struct op *op, unsigned bytes)
 {
     uint64_t from, to, n = chunk_budget(cpu, op);
-    if (n < 2 || !string_address(cpu, op, op->seg, RSI, bytes, ACCESS_READ, &from) ||
+    if (n < 2 || !string_address(cpu, op, OPERAND(seg), RSI, bytes, ACCESS_READ, &from) ||
         !string_address(cpu, op, ES, RDI, bytes, ACCESS_WRITE, &to))
         return 0;
     n = chunk_limit(cpu, op, n, RSI, from, bytes);
@@ -138,7 +138,7 @@ static uint64_t movs_chunk(struct cpu *cpu, const struct op *op, unsigned bytes)
         return 0;
     /* the limits of the segments for the whole chunk */
     unsigned total = (unsigned)n * bytes;
-    if (!string_address(cpu, op, op->seg, RSI, total, ACCESS_READ, &from) ||
+    if (!string_address(cpu, op, OPERAND(seg), RSI, total, ACCESS_READ, &from) ||
         !string_address(cpu, op, ES, RDI, total, ACCESS_WRITE, &to))
         return 0;
     uintptr_t source = tlb_slot(cpu, from)->host + from, target = tlb_slot(cpu, to)->host + to;
@@ -188,7 +188,7 @@ static inline uint64_t no_chunk(struct cpu *cpu, const struct op *op, unsigned b
 /* REPE ends at a difference, REPNE at a match; REP of the other instructions never before the count does. */
 static inline bool repeat_compare(const struct cpu *cpu, const struct op *op)
 {
-    return flag_zf(cpu) == !!(op->flags & OP_REP);
+    return flag_zf(cpu) == !!(OPERAND(flags) & OP_REP);
 }
 static inline bool repeat_always(const struct cpu *cpu, const struct op *op)
 {
@@ -203,7 +203,7 @@ static inline bool repeat_always(const struct cpu *cpu, const struct op *op)
 #define STRING_ANY(w, name, once, chunk, repeat, pointers)                                                             \
     static OP(name##_any##w)                                                                                           \
     {                                                                                                                  \
-        if (!(op->flags & (OP_REP | OP_REPNE))) {                                                                      \
+        if (!(OPERAND(flags) & (OP_REP | OP_REPNE))) {                                                                 \
             once(w);                                                                                                   \
             NEXT;                                                                                                      \
         }                                                                                                              \
@@ -224,7 +224,7 @@ static inline bool repeat_always(const struct cpu *cpu, const struct op *op)
             cpu->flag_result = result_;                                                                                \
             cpu->flag_carries = carries_;                                                                              \
             if (cpu->cycle >= cpu->deadline || cpu->mode & MODE_STEP) {                                                \
-                cpu->gpr[GPR_RIP] += op_at(op);                                                                        \
+                cpu->gpr[GPR_RIP] += INSN_AT;                                                                          \
                 cpu->rflags |= FLAG_RF;                                                                                \
                 LEAVE;                                                                                                 \
             }                                                                                                          \

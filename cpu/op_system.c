@@ -15,7 +15,7 @@
 HANDLER(mov_from_cr)
 {
     uint64_t value;
-    switch (op->src) {
+    switch (OPERAND(src)) {
     case 0:
         value = cpu->cr0;
         break;
@@ -34,7 +34,7 @@ HANDLER(mov_from_cr)
     default:
         FAULT(VEC_UD);
     }
-    SET_REG(OP_WIDTH(op), op->dst, value);
+    SET_REG(OP_WIDTH(op), OPERAND(dst), value);
     NEXT;
 }
 
@@ -48,10 +48,10 @@ static bool write_cr8(struct cpu *cpu, uint64_t value)
 
 HANDLER(mov_to_cr)
 {
-    uint64_t value = REG(OP_WIDTH(op), op->src);
+    uint64_t value = REG(OP_WIDTH(op), OPERAND(src));
     bool good = true;
     engine_sync(cpu, op);
-    switch (op->dst) {
+    switch (OPERAND(dst)) {
     case 0:
         good = control_write_cr0(cpu, value);
         break;
@@ -79,11 +79,11 @@ HANDLER(smsw)
 {
     if ((cpu->cr4 & CR4_UMIP) && cpu->cpl != 0)
         FAULT_CODE(VEC_GP, 0);
-    if (op->flags & OP_MEM) {
+    if (OPERAND(flags) & OP_MEM) {
         LINEAR(linear, 2, ACCESS_WRITE);
         STORE(16, linear, cpu->cr0);
     } else {
-        SET_REG(OP_WIDTH(op), op->dst, cpu->cr0);
+        SET_REG(OP_WIDTH(op), OPERAND(dst), cpu->cr0);
     }
     NEXT;
 }
@@ -91,11 +91,11 @@ HANDLER(smsw)
 HANDLER(lmsw)
 {
     uint64_t value;
-    if (op->flags & OP_MEM) {
+    if (OPERAND(flags) & OP_MEM) {
         LINEAR(linear, 2, ACCESS_READ);
         LOAD(16, value, linear);
     } else {
-        value = REG(16, op->dst);
+        value = REG(16, OPERAND(dst));
     }
     /* PE can be set this way, but not cleared */
     value = (cpu->cr0 & ~(uint64_t)(CR0_MP | CR0_EM | CR0_TS)) | (value & (CR0_PE | CR0_MP | CR0_EM | CR0_TS));
@@ -130,24 +130,24 @@ static struct fault general_detect(void)
 
 HANDLER(mov_from_dr)
 {
-    unsigned number = debug_register(cpu, op->src);
+    unsigned number = debug_register(cpu, OPERAND(src));
     if (number == 8)
         FAULT(VEC_UD);
     if (cpu->dr7 & DR7_GD)
         return engine_fault(cpu, op, general_detect());
     uint64_t value = number < 4 ? cpu->dr[number] : number == 6 ? cpu->dr6 : cpu->dr7;
-    SET_REG(OP_WIDTH(op), op->dst, value);
+    SET_REG(OP_WIDTH(op), OPERAND(dst), value);
     NEXT;
 }
 
 HANDLER(mov_to_dr)
 {
-    unsigned number = debug_register(cpu, op->dst);
+    unsigned number = debug_register(cpu, OPERAND(dst));
     if (number == 8)
         FAULT(VEC_UD);
     if (cpu->dr7 & DR7_GD)
         return engine_fault(cpu, op, general_detect());
-    if (!control_write_dr(cpu, number, REG(OP_WIDTH(op), op->src)))
+    if (!control_write_dr(cpu, number, REG(OP_WIDTH(op), OPERAND(src))))
         FAULT_PENDING;
     NEXT;
 }
@@ -328,13 +328,13 @@ static uint64_t draw(struct cpu *cpu, unsigned which, uint32_t stream)
 
 HANDLER(rdrand)
 {
-    SET_REG(OP_WIDTH(op), op->dst, draw(cpu, 0, ENTROPY_RDRAND));
+    SET_REG(OP_WIDTH(op), OPERAND(dst), draw(cpu, 0, ENTROPY_RDRAND));
     NEXT;
 }
 
 HANDLER(rdseed)
 {
-    SET_REG(OP_WIDTH(op), op->dst, draw(cpu, 1, ENTROPY_RDSEED));
+    SET_REG(OP_WIDTH(op), OPERAND(dst), draw(cpu, 1, ENTROPY_RDSEED));
     NEXT;
 }
 

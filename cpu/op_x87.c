@@ -74,11 +74,11 @@ HANDLER(fbld)
 HANDLER(fld_st)
 {
     X87_WAIT;
-    if (x87_empty(cpu, op->dst)) { /* before an overflow */
+    if (x87_empty(cpu, OPERAND(dst))) { /* before an overflow */
         if (x87_stack_fault(cpu, op, false))
             x87_push(cpu, x87_indefinite());
     } else {
-        push_raw(cpu, op, x87_get(cpu, op->dst));
+        push_raw(cpu, op, x87_get(cpu, OPERAND(dst)));
     }
     NEXT;
 }
@@ -246,10 +246,10 @@ static void store_register(struct cpu *cpu, const struct op *op, bool pop)
     if (x87_empty(cpu, 0)) {
         if (!x87_stack_fault(cpu, op, false))
             return;
-        x87_set(cpu, op->dst, x87_indefinite());
+        x87_set(cpu, OPERAND(dst), x87_indefinite());
     } else {
         x87_finish(cpu, op, &(struct fp_context){ 0 });
-        x87_set(cpu, op->dst, x87_get(cpu, 0));
+        x87_set(cpu, OPERAND(dst), x87_get(cpu, 0));
     }
     if (pop)
         x87_pop(cpu);
@@ -291,13 +291,13 @@ static struct f80 get_or_indefinite(const struct cpu *cpu, int i)
 HANDLER(fxch)
 {
     X87_WAIT;
-    bool empty = x87_empty(cpu, 0) || x87_empty(cpu, op->dst);
+    bool empty = x87_empty(cpu, 0) || x87_empty(cpu, OPERAND(dst));
     if (!empty)
         x87_finish(cpu, op, &(struct fp_context){ 0 });
     if (!empty || x87_stack_fault(cpu, op, false)) {
-        struct f80 a = get_or_indefinite(cpu, 0), b = get_or_indefinite(cpu, op->dst);
+        struct f80 a = get_or_indefinite(cpu, 0), b = get_or_indefinite(cpu, OPERAND(dst));
         x87_set(cpu, 0, b);
-        x87_set(cpu, op->dst, a);
+        x87_set(cpu, OPERAND(dst), a);
     }
     NEXT;
 }
@@ -305,14 +305,14 @@ HANDLER(fxch)
 /* An empty register is a stack fault whatever the condition says. C1 stays as it is otherwise. */
 static void move_if(struct cpu *cpu, const struct op *op, bool condition)
 {
-    if (x87_empty(cpu, 0) || x87_empty(cpu, op->src)) {
+    if (x87_empty(cpu, 0) || x87_empty(cpu, OPERAND(src))) {
         if (x87_stack_fault(cpu, op, false))
             x87_set(cpu, 0, x87_indefinite());
         return;
     }
     x87_note(cpu, op);
     if (condition)
-        x87_set(cpu, 0, x87_get(cpu, op->src));
+        x87_set(cpu, 0, x87_get(cpu, OPERAND(src)));
 }
 
 #define MOVE_IF(name, condition)                                                                                       \
@@ -400,14 +400,14 @@ HANDLER(ffree)
 {
     X87_WAIT;
     x87_finish(cpu, op, &(struct fp_context){ 0 });
-    x87_free(cpu, op->dst);
+    x87_free(cpu, OPERAND(dst));
     NEXT;
 }
 HANDLER(ffreep)
 {
     X87_WAIT;
     x87_finish(cpu, op, &(struct fp_context){ 0 });
-    x87_free(cpu, op->dst);
+    x87_free(cpu, OPERAND(dst));
     x87_pop(cpu);
     NEXT;
 }

@@ -46,13 +46,14 @@ static void deliver_underflow(struct cpu *cpu, const struct op *op, int dst, boo
 
 static void arith_registers(struct cpu *cpu, const struct op *op, binary_fn *apply, bool pop)
 {
-    if (x87_empty(cpu, op->dst) || x87_empty(cpu, op->src)) {
-        deliver_underflow(cpu, op, op->dst, pop);
+    if (x87_empty(cpu, OPERAND(dst)) || x87_empty(cpu, OPERAND(src))) {
+        deliver_underflow(cpu, op, OPERAND(dst), pop);
         return;
     }
     struct fp_context context = x87_context(cpu);
-    struct fp_number result = apply(&context, x87_precision(cpu), x87_number(cpu, op->dst), x87_number(cpu, op->src));
-    deliver(cpu, op, op->dst, &context, result, pop);
+    struct fp_number result =
+        apply(&context, x87_precision(cpu), x87_number(cpu, OPERAND(dst)), x87_number(cpu, OPERAND(src)));
+    deliver(cpu, op, OPERAND(dst), &context, result, pop);
 }
 
 static void arith_memory(struct cpu *cpu, const struct op *op, binary_fn *apply, struct fp_number b)
@@ -275,11 +276,11 @@ static void end_compare(struct cpu *cpu, enum fp_relation relation, unsigned pop
         end_compare(cpu, relation, pops, done);                                                                        \
         NEXT;                                                                                                          \
     }
-COMPARE_REGISTERS(fcom_st, op->dst, true, 0)
-COMPARE_REGISTERS(fcomp_st, op->dst, true, 1)
+COMPARE_REGISTERS(fcom_st, OPERAND(dst), true, 0)
+COMPARE_REGISTERS(fcomp_st, OPERAND(dst), true, 1)
 COMPARE_REGISTERS(fcompp, 1, true, 2)
-COMPARE_REGISTERS(fucom_st, op->dst, false, 0)
-COMPARE_REGISTERS(fucomp_st, op->dst, false, 1)
+COMPARE_REGISTERS(fucom_st, OPERAND(dst), false, 0)
+COMPARE_REGISTERS(fucomp_st, OPERAND(dst), false, 1)
 COMPARE_REGISTERS(fucompp, 1, false, 2)
 
 #define COMPARE_MEMORY(name, w, unpack, pops)                                                                          \
@@ -315,9 +316,9 @@ HANDLER(ftst)
 /* EFLAGS instead of condition codes; C1 changes with a stack fault only. */
 static void compare_to_flags(struct cpu *cpu, const struct op *op, bool signaling, bool pop)
 {
-    bool c1 = cpu->x87.fsw & FSW_C1, empty = x87_empty(cpu, 0) || x87_empty(cpu, op->src);
+    bool c1 = cpu->x87.fsw & FSW_C1, empty = x87_empty(cpu, 0) || x87_empty(cpu, OPERAND(src));
     enum fp_relation relation;
-    bool done = compare_registers(cpu, op, op->src, signaling, &relation);
+    bool done = compare_registers(cpu, op, OPERAND(src), signaling, &relation);
     if (!empty)
         x87_set_c1(cpu, c1);
     flags_set_status(cpu, relation_flags[relation]);

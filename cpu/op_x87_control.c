@@ -31,7 +31,7 @@ HANDLER(fnstsw_m16)
 }
 HANDLER(fnstsw_ax)
 {
-    SET_REG(16, op->dst, cpu->x87.fsw);
+    SET_REG(16, OPERAND(dst), cpu->x87.fsw);
     NEXT;
 }
 HANDLER(fnclex)
@@ -179,7 +179,7 @@ HANDLER(fnsave)
         memcpy(image + environment_bytes(env) + 10 * i + 8, &value.sign_exponent, 2);
     }
     LINEAR(linear, bytes, ACCESS_WRITE);
-    if (!mem_write(cpu, linear, bytes, ACCESS_WRITE | (op->seg == SS ? ACCESS_STACK : 0), image))
+    if (!mem_write(cpu, linear, bytes, ACCESS_WRITE | (OPERAND(seg) == SS ? ACCESS_STACK : 0), image))
         FAULT_PENDING;
     x87_init(cpu);
     NEXT;
@@ -192,7 +192,7 @@ HANDLER(frstor)
     struct environment env = environment_of(cpu, op);
     unsigned bytes = environment_bytes(env) + 80;
     LINEAR(linear, bytes, ACCESS_READ);
-    if (!mem_read(cpu, linear, bytes, ACCESS_READ | (op->seg == SS ? ACCESS_STACK : 0), image))
+    if (!mem_read(cpu, linear, bytes, ACCESS_READ | (OPERAND(seg) == SS ? ACCESS_STACK : 0), image))
         FAULT_PENDING;
     load_environment(cpu, env, image);
     for (int i = 0; i < 8; i++) {

@@ -84,9 +84,9 @@ typedef float host_vector __attribute__((vector_size(16)));
     {                                                                                                                  \
         union vector_register r;                                                                                       \
         SOURCE_ANY(in)                                                                                                 \
-        if (unlikely(!simd_##body(cpu, &r, &cpu->zmm[op->dst], b, (bytes), (uint8_t)op->imm)))                         \
+        if (unlikely(!simd_##body(cpu, &r, &cpu->zmm[OPERAND(dst)], b, (bytes), (uint8_t)OPERAND(imm))))               \
             FAULT_PENDING;                                                                                             \
-        memcpy(&cpu->zmm[op->dst], &r, (out));                                                                         \
+        memcpy(&cpu->zmm[OPERAND(dst)], &r, (out));                                                                    \
         NEXT;                                                                                                          \
     }
 #define FP(name, body, bytes) FP_SIZED(name, body, bytes, bytes, bytes)

@@ -60,14 +60,14 @@ static inline int saturate(int value, int low, int high)
 
 #define SOURCE_ANY(size)                                                                                               \
     union vector_register memory_;                                                                                     \
-    const union vector_register *b = &cpu->zmm[op->src];                                                               \
-    if (op->flags & OP_MEM) {                                                                                          \
+    const union vector_register *b = &cpu->zmm[OPERAND(src)];                                                          \
+    if (OPERAND(flags) & OP_MEM) {                                                                                     \
         LINEAR(linear_, (size), ACCESS_READ);                                                                          \
         CHECK_ALIGNED(linear_, (size));                                                                                \
         LOAD_BYTES((size), &memory_, linear_);                                                                         \
         b = &memory_;                                                                                                  \
     }
-#define SOURCE_REGISTER(size) const union vector_register *b = &cpu->zmm[op->src];
+#define SOURCE_REGISTER(size) const union vector_register *b = &cpu->zmm[OPERAND(src)];
 #define SOURCE_FLAT(size)                                                                                              \
     union vector_register memory_;                                                                                     \
     const union vector_register *b = &memory_;                                                                         \
@@ -82,8 +82,8 @@ static inline int saturate(int value, int low, int high)
     {                                                                                                                  \
         union vector_register r;                                                                                       \
         SOURCE(in)                                                                                                     \
-        simd_##body(&r, &cpu->zmm[op->dst], b, (out), (uint8_t)op->imm);                                               \
-        memcpy(&cpu->zmm[op->dst], &r, (out));                                                                         \
+        simd_##body(&r, &cpu->zmm[OPERAND(dst)], b, (out), (uint8_t)OPERAND(imm));                                     \
+        memcpy(&cpu->zmm[OPERAND(dst)], &r, (out));                                                                    \
         NEXT;                                                                                                          \
     }
 
@@ -111,9 +111,9 @@ static inline int saturate(int value, int low, int high)
 #define SSE_IMMEDIATE(name)                                                                                            \
     static OP(name##_imm)                                                                                              \
     {                                                                                                                  \
-        union vector_register r, count = { .u64 = { (uint8_t)op->imm } };                                              \
-        simd_##name(&r, &cpu->zmm[op->dst], &count, 16, 0);                                                            \
-        memcpy(&cpu->zmm[op->dst], &r, 16);                                                                            \
+        union vector_register r, count = { .u64 = { (uint8_t)OPERAND(imm) } };                                         \
+        simd_##name(&r, &cpu->zmm[OPERAND(dst)], &count, 16, 0);                                                       \
+        memcpy(&cpu->zmm[OPERAND(dst)], &r, 16);                                                                       \
         NEXT;                                                                                                          \
     }                                                                                                                  \
     HANDLERS(name##_imm) = { .any = op_##name##_imm };
@@ -145,11 +145,11 @@ static inline void mmx_write(struct cpu *cpu, unsigned number, uint64_t value)
 
 #define MMX_SOURCE(size, var)                                                                                          \
     do {                                                                                                               \
-        if (op->flags & OP_MEM) {                                                                                      \
+        if (OPERAND(flags) & OP_MEM) {                                                                                 \
             LINEAR(linear_, (size), ACCESS_READ);                                                                      \
             LOAD((size) * 8, (var), linear_);                                                                          \
         } else {                                                                                                       \
-            (var) = mmx_read(cpu, op->src);                                                                            \
+            (var) = mmx_read(cpu, OPERAND(src));                                                                       \
         }                                                                                                              \
     } while (0)
 
@@ -159,10 +159,10 @@ static inline void mmx_write(struct cpu *cpu, unsigned number, uint64_t value)
         union vector_register r, a, b;                                                                                 \
         MMX_CHECK;                                                                                                     \
         MMX_SOURCE(in, b.u64[0]);                                                                                      \
-        a.u64[0] = mmx_read(cpu, op->dst);                                                                             \
-        simd_##body(&r, &a, &b, 8, (uint8_t)op->imm);                                                                  \
+        a.u64[0] = mmx_read(cpu, OPERAND(dst));                                                                        \
+        simd_##body(&r, &a, &b, 8, (uint8_t)OPERAND(imm));                                                             \
         mmx_enter(cpu);                                                                                                \
-        mmx_write(cpu, op->dst, r.u64[0]);                                                                             \
+        mmx_write(cpu, OPERAND(dst), r.u64[0]);                                                                        \
         NEXT;                                                                                                          \
     }                                                                                                                  \
     HANDLERS(mmx_##name) = { .any = op_mmx_##name };
@@ -171,12 +171,12 @@ static inline void mmx_write(struct cpu *cpu, unsigned number, uint64_t value)
 #define MMX_IMMEDIATE(name)                                                                                            \
     static OP(mmx_##name##_imm)                                                                                        \
     {                                                                                                                  \
-        union vector_register r, a, count = { .u64 = { (uint8_t)op->imm } };                                           \
+        union vector_register r, a, count = { .u64 = { (uint8_t)OPERAND(imm) } };                                      \
         MMX_CHECK;                                                                                                     \
-        a.u64[0] = mmx_read(cpu, op->dst);                                                                             \
+        a.u64[0] = mmx_read(cpu, OPERAND(dst));                                                                        \
         simd_##name(&r, &a, &count, 8, 0);                                                                             \
         mmx_enter(cpu);                                                                                                \
-        mmx_write(cpu, op->dst, r.u64[0]);                                                                             \
+        mmx_write(cpu, OPERAND(dst), r.u64[0]);                                                                        \
         NEXT;                                                                                                          \
     }                                                                                                                  \
     HANDLERS(mmx_##name##_imm) = { .any = op_mmx_##name##_imm };

@@ -34,7 +34,7 @@ static const struct op *fetch_broadcast(struct cpu *cpu, const struct op *op, un
                                         union vector_register *out)
 {
     LINEAR(linear, element, ACCESS_READ);
-    if (op->x.mask && tlb_slot(cpu, linear)->read != tlb_tag(linear, element) &&
+    if (OPERAND(mask) && tlb_slot(cpu, linear)->read != tlb_tag(linear, element) &&
         !check_span(cpu, op, linear, element, element, 1, ACCESS_READ))
         FAULT_PENDING;
     LOAD_BYTES(element, out, linear);
@@ -66,17 +66,17 @@ static const struct op *fetch_some(struct cpu *cpu, const struct op *op, unsigne
 const struct op *simd_fetch(struct cpu *cpu, const struct op *op, unsigned element, unsigned bytes, uint64_t active,
                             union vector_register *out)
 {
-    if (!(op->flags & OP_MEM)) {
-        *out = cpu->zmm[op->x.src2];
+    if (!(OPERAND(flags) & OP_MEM)) {
+        *out = cpu->zmm[OPERAND(src2)];
         return op;
     }
     memset(out, 0, sizeof *out);
     active &= lanes_of(bytes, element);
     if (!active)
         return op;
-    if (op->x.evex & INSN_EVEX_B)
+    if (OPERAND(evex) & INSN_EVEX_B)
         return fetch_broadcast(cpu, op, element, out);
-    if (active != lanes_of(bytes, element) || op->x.mask)
+    if (active != lanes_of(bytes, element) || OPERAND(mask))
         return fetch_some(cpu, op, element, bytes, active, false, out);
     LINEAR(linear, bytes, ACCESS_READ);
     CHECK_ALIGNED(linear, bytes);
@@ -87,8 +87,8 @@ const struct op *simd_fetch(struct cpu *cpu, const struct op *op, unsigned eleme
 const struct op *simd_fetch_unaligned(struct cpu *cpu, const struct op *op, unsigned element, unsigned bytes,
                                       uint64_t active, union vector_register *out)
 {
-    if (!(op->flags & OP_MEM)) {
-        *out = cpu->zmm[op->x.src2];
+    if (!(OPERAND(flags) & OP_MEM)) {
+        *out = cpu->zmm[OPERAND(src2)];
         return op;
     }
     memset(out, 0, sizeof *out);
@@ -108,7 +108,7 @@ enum store_kind {
 static const struct op *store_some(struct cpu *cpu, const struct op *op, unsigned element, unsigned bytes,
                                    uint64_t active, enum store_kind kind, const union vector_register *from)
 {
-    bool selected = bytes > element && (op->x.mask || kind == STORE_SELECTED);
+    bool selected = bytes > element && (OPERAND(mask) || kind == STORE_SELECTED);
     active &= lanes_of(bytes, element);
     if (!active)
         return op;
@@ -161,9 +161,9 @@ const struct op *simd_store_selected(struct cpu *cpu, const struct op *op, unsig
 void simd_write_masked(struct cpu *cpu, const struct op *op, const union vector_register *r, unsigned element,
                        unsigned bytes, uint64_t active)
 {
-    union vector_register *to = &cpu->zmm[op->dst];
-    bool zero = op->x.evex & INSN_EVEX_Z;
-    switch (op->x.mask ? element : 0) {
+    union vector_register *to = &cpu->zmm[OPERAND(dst)];
+    bool zero = OPERAND(evex) & INSN_EVEX_Z;
+    switch (OPERAND(mask) ? element : 0) {
     case 1:
         MERGE(u8);
     case 2:
@@ -219,9 +219,9 @@ uint64_t simd_signs(const union vector_register *v, unsigned element, unsigned b
 struct simd_rounding simd_rounding_begin(struct cpu *cpu, const struct op *op, bool sae_only)
 {
     struct simd_rounding before = { .mxcsr = cpu->mxcsr, .soft_now = cpu->fp_soft_now };
-    if (!(op->x.evex & INSN_EVEX_B) || op->flags & OP_MEM)
+    if (!(OPERAND(evex) & INSN_EVEX_B) || OPERAND(flags) & OP_MEM)
         return before;
-    uint32_t rounding = sae_only ? cpu->mxcsr & MXCSR_RC : INSN_EVEX_RC(op->x.evex) << 13;
+    uint32_t rounding = sae_only ? cpu->mxcsr & MXCSR_RC : INSN_EVEX_RC(OPERAND(evex)) << 13;
     cpu->mxcsr = (cpu->mxcsr & (MXCSR_DAZ | MXCSR_FTZ)) | MXCSR_MASKS | rounding;
     cpu->fp_soft_now = true;
     before.changed = true;

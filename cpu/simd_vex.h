@@ -28,16 +28,16 @@
 static inline uint64_t simd_active(const struct cpu *cpu, const struct op *op, unsigned lanes)
 {
     uint64_t all = UINT64_MAX >> (64 - lanes);
-    return op->x.mask ? cpu->opmask[op->x.mask] & all : all;
+    return OPERAND(mask) ? cpu->opmask[OPERAND(mask)] & all : all;
 }
 
 /*
- * Reads the operand x.src2 or in memory: `bytes` of it, or one element repeated if the op says broadcast. Elements that
+ * Reads the operand src2 or in memory: `bytes` of it, or one element repeated if the op says broadcast. Elements that
  * are not active are not accessed. The return value replaces the caller's `op`; NULL as with mem_load_slow().
  */
 const struct op *simd_fetch(struct cpu *cpu, const struct op *op, unsigned element, unsigned bytes, uint64_t active,
                             union vector_register *out);
-/* Writes the active elements of x.src2, or of `from`, to the memory operand. */
+/* Writes the active elements of src2, or of `from`, to the memory operand. */
 const struct op *simd_store(struct cpu *cpu, const struct op *op, unsigned element, unsigned bytes, uint64_t active,
                             const union vector_register *from);
 /* The same for operands that are never checked for alignment (exception classes 11 and E11: VCVTPH2PS, VCVTPS2PH). */
@@ -107,25 +107,25 @@ static inline void vector_write(struct cpu *cpu, unsigned number, const union ve
         }                                                                                                              \
     } while (0)
 
-/* `b`: x.src2 or `size` bytes of memory. */
+/* `b`: src2 or `size` bytes of memory. */
 #define SOURCE_VECTOR(size)                                                                                            \
     union vector_register memory_;                                                                                     \
-    const union vector_register *b = &cpu->zmm[op->x.src2];                                                            \
-    if (op->flags & OP_MEM) {                                                                                          \
+    const union vector_register *b = &cpu->zmm[OPERAND(src2)];                                                         \
+    if (OPERAND(flags) & OP_MEM) {                                                                                     \
         LINEAR(linear_, (size), ACCESS_READ);                                                                          \
         CHECK_ALIGNED(linear_, (size));                                                                                \
         LOAD_BYTES((size), &memory_, linear_);                                                                         \
         b = &memory_;                                                                                                  \
     }
 
-/* `var`: the general register x.src2 or memory, w bits. */
+/* `var`: the general register src2 or memory, w bits. */
 #define SOURCE_GENERAL(w, var)                                                                                         \
     do {                                                                                                               \
-        if (op->flags & OP_MEM) {                                                                                      \
+        if (OPERAND(flags) & OP_MEM) {                                                                                 \
             LINEAR(linear_, (w) / 8, ACCESS_READ);                                                                     \
             LOAD((w), (var), linear_);                                                                                 \
         } else {                                                                                                       \
-            (var) = REG((w), op->x.src2);                                                                              \
+            (var) = REG((w), OPERAND(src2));                                                                           \
         }                                                                                                              \
     } while (0)
 
@@ -136,14 +136,14 @@ static inline void vector_write(struct cpu *cpu, unsigned number, const union ve
  * is a source too, which the body then finds in r.
  */
 #define FRESH
-#define FROM_DESTINATION = cpu->zmm[op->dst]
+#define FROM_DESTINATION = cpu->zmm[OPERAND(dst)]
 #define VECTOR_FORM(handler, body, in, out, start)                                                                     \
     static OP(handler)                                                                                                 \
     {                                                                                                                  \
         union vector_register r start;                                                                                 \
         SOURCE_VECTOR(in)                                                                                              \
-        simd_##body(&r, &cpu->zmm[op->src], b, (out), op->x.imm8);                                                     \
-        vector_write(cpu, op->dst, &r, (out));                                                                         \
+        simd_##body(&r, &cpu->zmm[OPERAND(src)], b, (out), OPERAND(imm8));                                             \
+        vector_write(cpu, OPERAND(dst), &r, (out));                                                                    \
         NEXT;                                                                                                          \
     }
 /* `from` are the lanes of the source, `in` its bytes; of `whole`, see above. */
@@ -156,7 +156,7 @@ static inline void vector_write(struct cpu *cpu, unsigned number, const union ve
         op = simd_fetch(cpu, op, ELEMENT(from), (in), (whole) ? ALL_LANES : active, &b);                               \
         if (unlikely(!op))                                                                                             \
             return NULL;                                                                                               \
-        simd_##body(&r, &cpu->zmm[op->src], &b, bytes, op->x.imm8);                                                    \
+        simd_##body(&r, &cpu->zmm[OPERAND(src)], &b, bytes, OPERAND(imm8));                                            \
         simd_write_masked(cpu, op, &r, ELEMENT(lane), bytes, active);                                                  \
         NEXT;                                                                                                          \
     }
@@ -233,8 +233,8 @@ static inline void vector_write(struct cpu *cpu, unsigned number, const union ve
         op = simd_fetch(cpu, op, ELEMENT(lane), bytes, active, &b);                                                    \
         if (unlikely(!op))                                                                                             \
             return NULL;                                                                                               \
-        simd_##body(&r, &cpu->zmm[op->src], &b, bytes, op->x.imm8);                                                    \
-        cpu->opmask[op->dst] = simd_signs(&r, ELEMENT(lane), bytes) & active;                                          \
+        simd_##body(&r, &cpu->zmm[OPERAND(src)], &b, bytes, OPERAND(imm8));                                            \
+        cpu->opmask[OPERAND(dst)] = simd_signs(&r, ELEMENT(lane), bytes) & active;                                     \
         NEXT;                                                                                                          \
     }
 
@@ -244,17 +244,17 @@ static inline void vector_write(struct cpu *cpu, unsigned number, const union ve
     {                                                                                                                  \
         union vector_register r;                                                                                       \
         SOURCE_VECTOR(16)                                                                                              \
-        simd_##body(&r, &cpu->zmm[op->src], b, (out), 0);                                                              \
-        vector_write(cpu, op->dst, &r, (out));                                                                         \
+        simd_##body(&r, &cpu->zmm[OPERAND(src)], b, (out), 0);                                                         \
+        vector_write(cpu, OPERAND(dst), &r, (out));                                                                    \
         NEXT;                                                                                                          \
     }
 #define SHIFT_IMMEDIATE_FORM(handler, body, out)                                                                       \
     static OP(handler)                                                                                                 \
     {                                                                                                                  \
-        union vector_register r, count = { .u64 = { op->x.imm8 } };                                                    \
+        union vector_register r, count = { .u64 = { OPERAND(imm8) } };                                                 \
         SOURCE_VECTOR(out)                                                                                             \
         simd_##body(&r, b, &count, (out), 0);                                                                          \
-        vector_write(cpu, op->dst, &r, (out));                                                                         \
+        vector_write(cpu, OPERAND(dst), &r, (out));                                                                    \
         NEXT;                                                                                                          \
     }
 #define SHIFT_MASKED(name, body, lane)                                                                                 \
@@ -263,13 +263,13 @@ static inline void vector_write(struct cpu *cpu, unsigned number, const union ve
         union vector_register r;                                                                                       \
         unsigned bytes = OP_VECTOR(op);                                                                                \
         SOURCE_VECTOR(16)                                                                                              \
-        simd_##body(&r, &cpu->zmm[op->src], b, bytes, 0);                                                              \
+        simd_##body(&r, &cpu->zmm[OPERAND(src)], b, bytes, 0);                                                         \
         simd_write_masked(cpu, op, &r, ELEMENT(lane), bytes, simd_active(cpu, op, bytes / ELEMENT(lane)));             \
         NEXT;                                                                                                          \
     }                                                                                                                  \
     static OP(name##_imm_masked)                                                                                       \
     {                                                                                                                  \
-        union vector_register r, b, count = { .u64 = { op->x.imm8 } };                                                 \
+        union vector_register r, b, count = { .u64 = { OPERAND(imm8) } };                                              \
         unsigned bytes = OP_VECTOR(op);                                                                                \
         uint64_t active = simd_active(cpu, op, bytes / ELEMENT(lane));                                                 \
         op = simd_fetch(cpu, op, ELEMENT(lane), bytes, active, &b);                                                    \
@@ -301,9 +301,9 @@ static inline void vector_write(struct cpu *cpu, unsigned number, const union ve
     {                                                                                                                  \
         union vector_register r start;                                                                                 \
         SOURCE_VECTOR(in)                                                                                              \
-        if (unlikely(!simd_##body(cpu, &r, &cpu->zmm[op->src], b, (bytes), op->x.imm8)))                               \
+        if (unlikely(!simd_##body(cpu, &r, &cpu->zmm[OPERAND(src)], b, (bytes), OPERAND(imm8))))                       \
             FAULT_PENDING;                                                                                             \
-        vector_write(cpu, op->dst, &r, (out));                                                                         \
+        vector_write(cpu, OPERAND(dst), &r, (out));                                                                    \
         NEXT;                                                                                                          \
     }
 /* `to` and `from`: lanes of result and sources; the vector length is that of the wider ones. */
@@ -315,13 +315,13 @@ static inline void vector_write(struct cpu *cpu, unsigned number, const union ve
     op = simd_fetch(cpu, op, ELEMENT(from), in, active, &b);                                                           \
     if (unlikely(!op))                                                                                                 \
         return NULL;                                                                                                   \
-    a = cpu->zmm[op->src];                                                                                             \
+    a = cpu->zmm[OPERAND(src)];                                                                                        \
     simd_put_fours(&a, ELEMENT(from), in, active);                                                                     \
     simd_put_fours(&b, ELEMENT(from), in, active);                                                                     \
     if (sizeof(#start) > 1)                                                                                            \
         simd_put_fours(&r, ELEMENT(to), out, active);                                                                  \
     struct simd_rounding rounding_ = simd_rounding_begin(cpu, op, (sae_only));                                         \
-    bool done_ = simd_##body(cpu, &r, &a, &b, bytes, op->x.imm8);                                                      \
+    bool done_ = simd_##body(cpu, &r, &a, &b, bytes, OPERAND(imm8));                                                   \
     simd_rounding_end(cpu, rounding_);                                                                                 \
     if (unlikely(!done_))                                                                                              \
         FAULT_PENDING;
@@ -336,7 +336,7 @@ static inline void vector_write(struct cpu *cpu, unsigned number, const union ve
     static OP(handler)                                                                                                 \
     {                                                                                                                  \
         FP_MASKED_COMPUTE(body, lane, lane, true, FRESH)                                                               \
-        cpu->opmask[op->dst] = simd_signs(&r, ELEMENT(lane), out) & active;                                            \
+        cpu->opmask[OPERAND(dst)] = simd_signs(&r, ELEMENT(lane), out) & active;                                       \
         NEXT;                                                                                                          \
     }
 /* Bytes in and out for a vector length and lanes of two sizes. */
@@ -369,13 +369,13 @@ static inline void vector_write(struct cpu *cpu, unsigned number, const union ve
 #define FP_SCALAR_RESULT(lane, above)                                                                                  \
     union vector_register result = cpu->zmm[above];                                                                    \
     memcpy(&result, &r, ELEMENT(lane));                                                                                \
-    vector_write(cpu, op->dst, &result, 16);
+    vector_write(cpu, OPERAND(dst), &result, 16);
 #define FP_SCALAR_FORM(handler, body, to, from, bytes, above)                                                          \
     static OP(handler)                                                                                                 \
     {                                                                                                                  \
-        union vector_register r = cpu->zmm[op->dst];                                                                   \
+        union vector_register r = cpu->zmm[OPERAND(dst)];                                                              \
         SOURCE_VECTOR(ELEMENT(from))                                                                                   \
-        if (unlikely(!simd_##body(cpu, &r, &cpu->zmm[op->src], b, (bytes), op->x.imm8)))                               \
+        if (unlikely(!simd_##body(cpu, &r, &cpu->zmm[OPERAND(src)], b, (bytes), OPERAND(imm8))))                       \
             FAULT_PENDING;                                                                                             \
         FP_SCALAR_RESULT(to, above)                                                                                    \
         NEXT;                                                                                                          \
@@ -389,13 +389,13 @@ static inline void vector_write(struct cpu *cpu, unsigned number, const union ve
         if (unlikely(!op))                                                                                             \
             return NULL;                                                                                               \
         bool done_ = true;                                                                                             \
-        r = cpu->zmm[op->dst];                                                                                         \
+        r = cpu->zmm[OPERAND(dst)];                                                                                    \
         if (active) {                                                                                                  \
-            union vector_register a = cpu->zmm[op->src];                                                               \
+            union vector_register a = cpu->zmm[OPERAND(src)];                                                          \
             struct simd_rounding rounding_ = simd_rounding_begin(cpu, op, (sae_only));                                 \
-            done_ = simd_##body(cpu, &r, &a, &b, (bytes), op->x.imm8);                                                 \
+            done_ = simd_##body(cpu, &r, &a, &b, (bytes), OPERAND(imm8));                                              \
             simd_rounding_end(cpu, rounding_);                                                                         \
-        } else if (op->x.evex & INSN_EVEX_Z) {                                                                         \
+        } else if (OPERAND(evex) & INSN_EVEX_Z) {                                                                      \
             r.u64[0] = 0;                                                                                              \
         }                                                                                                              \
         if (unlikely(!done_))                                                                                          \
@@ -408,10 +408,10 @@ static inline void vector_write(struct cpu *cpu, unsigned number, const union ve
     FP_SCALAR_MASKED_FORM(name##_masked, body, to, from, bytes, sae_only, above)                                       \
     HANDLERS(name) = { .any = op_##name, .masked = op_##name##_masked };
 #define FP_SCALAR_FROM(name, body, to, from, bytes, sae_only)                                                          \
-    FP_SCALAR_FORMS(name, body, to, from, bytes, sae_only, op->src)
+    FP_SCALAR_FORMS(name, body, to, from, bytes, sae_only, OPERAND(src))
 #define FP_SCALAR(name, body, lane) FP_SCALAR_FROM(name, body, lane, lane, ELEMENT(lane), false)
 /* Three sources: the other bits are the destination's. */
-#define FP_SCALAR_TERNARY(name, body, lane) FP_SCALAR_FORMS(name, body, lane, lane, ELEMENT(lane), false, op->dst)
+#define FP_SCALAR_TERNARY(name, body, lane) FP_SCALAR_FORMS(name, body, lane, lane, ELEMENT(lane), false, OPERAND(dst))
 /* One bit of an opmask register from a comparison of scalars. */
 #define FP_SCALAR_MASK(name, body, lane)                                                                               \
     HANDLER(name)                                                                                                      \
@@ -423,14 +423,14 @@ static inline void vector_write(struct cpu *cpu, unsigned number, const union ve
             return NULL;                                                                                               \
         bool done_ = true;                                                                                             \
         if (active) {                                                                                                  \
-            union vector_register a = cpu->zmm[op->src];                                                               \
+            union vector_register a = cpu->zmm[OPERAND(src)];                                                          \
             struct simd_rounding rounding_ = simd_rounding_begin(cpu, op, true);                                       \
-            done_ = simd_##body(cpu, &r, &a, &b, ELEMENT(lane), op->x.imm8);                                           \
+            done_ = simd_##body(cpu, &r, &a, &b, ELEMENT(lane), OPERAND(imm8));                                        \
             simd_rounding_end(cpu, rounding_);                                                                         \
         }                                                                                                              \
         if (unlikely(!done_))                                                                                          \
             FAULT_PENDING;                                                                                             \
-        cpu->opmask[op->dst] = active ? r.lane[0] & 1 : 0;                                                             \
+        cpu->opmask[OPERAND(dst)] = active ? r.lane[0] & 1 : 0;                                                        \
         NEXT;                                                                                                          \
     }
 

@@ -19,9 +19,10 @@ const struct fp_format *x87_precision(const struct cpu *cpu)
 /* The offset of the memory operand in its segment. */
 static uint64_t effective_address(const struct cpu *cpu, const struct op *op)
 {
-    uint64_t offset = REG(64, op->base) + (REG(64, op->index) << op->scale) + (uint64_t)(int64_t)op->disp;
-    if (op->base == GPR_RIP * 8 && op->flags & OP_SEGMENTED)
-        offset += op_end(op); /* only a flat displacement counts from the block's start */
+    uint64_t offset =
+        REG(64, OPERAND(base)) + (REG(64, OPERAND(index)) << OPERAND(scale)) + (uint64_t)(int64_t)OPERAND(disp);
+    if (OPERAND(base) == GPR_RIP * 8 && OPERAND(flags) & OP_SEGMENTED)
+        offset += INSN_END; /* only a flat displacement counts from the block's start */
     return offset & (UINT64_MAX >> (64 - OP_ADDRESS(op)));
 }
 
@@ -29,14 +30,14 @@ static uint64_t effective_address(const struct cpu *cpu, const struct op *op)
 static void note_trap(struct cpu *cpu, const struct op *op)
 {
     cpu->x87.fsw |= FSW_ES | FSW_B;
-    cpu->x87.fop = op->imm & 0x7FF;
-    if (op->flags & OP_MEM)
+    cpu->x87.fop = OPERAND(imm) & 0x7FF;
+    if (OPERAND(flags) & OP_MEM)
         cpu->x87.fdp = effective_address(cpu, op);
 }
 
 void x87_note(struct cpu *cpu, const struct op *op)
 {
-    cpu->x87.fip = cpu->gpr[GPR_RIP] + op_at(op);
+    cpu->x87.fip = cpu->gpr[GPR_RIP] + INSN_AT;
 }
 
 /* --- exceptions --- */

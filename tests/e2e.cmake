@@ -14,7 +14,7 @@ function(add_cases labels prefix file timeout)
   endforeach()
 endfunction()
 
-add_cases(style style style.py 300 clang_format headers includes banned statics comments sizes scripts)
+add_cases(style style style.py 300 clang_format headers includes banned statics comments accessors sizes scripts)
 add_cases(e2e e2e/endings e2e/endings.py 300 power_off debug_exit triple_fault halted idle limit texts resets existing_log
   failed_writes closed_output signals input_from_pipe)
 add_cases("e2e;boot" e2e/endings e2e/endings.py 900 linux_resets)

@@ -16,10 +16,10 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-#define PAGE    0x10000u /* linear address of the page of memory */
-#define OPERAND (PAGE + 0x800)
-#define REG_A   (RBX * 8) /* first operand */
-#define REG_B   (RCX * 8) /* second one, and the count of shifts */
+#define PAGE       0x10000u /* linear address of the page of memory */
+#define OPERAND_AT (PAGE + 0x800)
+#define REG_A      (RBX * 8) /* first operand */
+#define REG_B      (RCX * 8) /* second one, and the count of shifts */
 
 struct bench {
     struct cpu cpu;
@@ -215,7 +215,7 @@ static uint64_t memory_get(const struct bench *b, unsigned bytes)
 static struct op memory_op(unsigned width)
 {
     return (struct op){ .form = (uint8_t)(width | 2 << 2),
-                        .disp = OPERAND,
+                        .disp = OPERAND_AT,
                         .base = GPR_ZERO * 8,
                         .index = GPR_ZERO * 8,
                         .seg = SEG_FLAT,
@@ -259,9 +259,9 @@ static void run_case(struct bench *b, const struct test_case *t, unsigned width,
     want.flags &= FLAGS_STATUS;
     reg.dst = REG_A;
     reg.src = t->kind == THREE ? RDX * 8 : REG_B;
-    reg.x.src2 = REG_B;
+    reg.src2 = REG_B;
     mem.src = reg.src;
-    mem.x.src2 = reg.x.src2;
+    mem.src2 = reg.src2;
     b->ops[0] = reg;
     run_form(b, t, width, SHAPE_RR, "rr", in, &want, compared);
     if (t->kind == REGISTERS)

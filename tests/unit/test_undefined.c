@@ -108,8 +108,8 @@ static bool run(struct bench *b, op_fn *fn, unsigned width, const struct inputs 
                 struct outputs *out)
 {
     b->ops[0] = (struct op){ .run = fn, .dst = RBX * 8, .src = RCX * 8, .form = (uint8_t)(width | 2 << 2), .left = 1 };
-    b->ops[0].x.src2 = RCX * 8;
-    b->ops[0].x.imm8 = 10;
+    b->ops[0].src2 = RCX * 8;
+    b->ops[0].imm8 = 10;
     b->ops[0].insns_left = 1;
     memcpy(b->cpu.gpr, in->gpr, sizeof(in->gpr));
     flags_set_status(&b->cpu, in->flags);
