@@ -69,7 +69,7 @@ static bool page_differs(const uint8_t *a, const uint8_t *b, unsigned *at)
     return false;
 }
 
-static void print_page(const struct cosim_ram *copy, uint64_t page, unsigned offset, FILE *text)
+void cosim_ram_print(const struct cosim_ram *copy, uint64_t page, unsigned offset, FILE *text)
 {
     uint64_t theirs, ours;
     memcpy(&theirs, copy->bytes + page * RAM_PAGE_BYTES + offset, 8);
@@ -90,10 +90,10 @@ static uint64_t next_difference(const struct cosim_ram *copy, uint64_t page, uns
     return page;
 }
 
-bool cosim_ram_equal(const struct cosim_ram *copy)
+uint64_t cosim_ram_difference(const struct cosim_ram *copy, unsigned *offset)
 {
-    unsigned offset;
-    return next_difference(copy, 0, &offset) == copy->size_bytes / RAM_PAGE_BYTES;
+    uint64_t page = next_difference(copy, 0, offset);
+    return page < copy->size_bytes / RAM_PAGE_BYTES ? page : RAM_NO_PAGE;
 }
 
 unsigned cosim_ram_compare(struct cosim_ram *copy, FILE *text)
@@ -103,7 +103,7 @@ unsigned cosim_ram_compare(struct cosim_ram *copy, FILE *text)
     for (uint64_t page = 0; (page = next_difference(copy, page, &offset)) < pages; page++) {
         count++;
         if (text)
-            print_page(copy, page, offset, text);
+            cosim_ram_print(copy, page, offset, text);
         memcpy(copy->bytes + page * RAM_PAGE_BYTES, ram_page_bytes(copy->original, page), RAM_PAGE_BYTES);
     }
     memset(copy->written, 0, (pages / 64 + 1) * sizeof(*copy->written));

@@ -31,7 +31,9 @@ void cosim_ram_take(struct cosim_ram *copy, bool take_back);
  * NULL.
  */
 unsigned cosim_ram_compare(struct cosim_ram *copy, FILE *text);
-/* Whether it would find none; nothing changes. */
-bool cosim_ram_equal(const struct cosim_ram *copy);
+/* The first page that it would find, and where in it; RAM_NO_PAGE: none. Nothing changes. */
+uint64_t cosim_ram_difference(const struct cosim_ram *copy, unsigned *offset);
+/* Both sides of eight bytes, a line. */
+void cosim_ram_print(const struct cosim_ram *copy, uint64_t page, unsigned offset, FILE *text);
 
 #endif

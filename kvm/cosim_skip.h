@@ -29,6 +29,7 @@ struct cosim_skip {
     enum cosim_skip_where where;
     const char *const *mnemonics;                       /* ended by NULL; NULL: any */
     bool (*applies)(const struct cosim_skip_case *now); /* of these mnemonics; NULL: always */
+    bool freely; /* it also holds where the guest runs freely (exits.h), not only where it is stepped */
 };
 
 extern const struct cosim_skip cosim_skips[];
@@ -37,6 +38,8 @@ extern const unsigned cosim_skip_count;
 /* The first entry that is about this instruction, or NULL. user: it is to run in the user guest. except: the name of an
  * entry that is taken as absent, or NULL. */
 const struct cosim_skip *cosim_skip_find(const struct cosim_skip_case *now, bool user, const char *except);
+/* The same for a guest that runs freely. */
+const struct cosim_skip *cosim_skip_find_freely(const struct cosim_skip_case *now, bool user);
 /* True if entries of this kind are of any use on this host. */
 bool cosim_skip_on_host(enum cosim_skip_where where, const struct host_kvm *host);
 

@@ -4,6 +4,7 @@
 #include "kvm/exits.h"
 
 #include "cpu/flags.h"
+#include "cpu/op.h"
 #include "kvm/cosim.h"
 #include "kvm/cosim_compare.h"
 #include "kvm/cosim_ram.h"
@@ -37,14 +38,19 @@ struct exits {
     struct cpu state; /* what KVM has, for comparisons */
     bool behind;      /* KVM is to take the interpreter's state over */
     bool alive;       /* the interpreter's run goes on */
+    bool unanswered;  /* KVM has left for a port, MMIO or an MSR and not been entered since */
     uint64_t slice_ns;
-    uint64_t leg_start;                       /* instructions at the last common state */
+    uint64_t leg_start, leg_rip;              /* instructions and RIP at the last common state */
     uint32_t undefined;                       /* flags that the manual leaves undefined since they were written last */
     struct cosim_insn at;                     /* the interpreter's last instruction */
     struct bus_access accesses[ACCESSES_MAX]; /* that it made */
     unsigned access_count;
     uint64_t edx_eax_before;
-    uint64_t kvm_rip; /* where KVM left */
+    uint64_t kvm_rip;  /* where KVM left */
+    struct cpu nearly; /* the interpreter's state where its general registers were last what KVM has */
+    bool came_near;
+    uint64_t near_page; /* where RAM was different there */
+    unsigned near_offset;
 };
 
 /* --- opening --- */
@@ -115,6 +121,12 @@ static uint64_t leg_length(const struct exits *exits)
     return exits->cpu->retired - exits->leg_start;
 }
 
+static void begin_leg(struct exits *exits)
+{
+    exits->leg_start = exits->cpu->retired;
+    exits->leg_rip = cpu_rip(exits->cpu);
+}
+
 /* The leg gives no verdict: KVM's part of it is taken back. */
 static void without_verdict(struct exits *exits, const char *reason, const char *mnemonic)
 {
@@ -164,6 +176,10 @@ void exits_print(const struct exits_totals *totals, FILE *out)
 
 static void take_over(struct exits *exits)
 {
+    /* an exit that nobody answered is got out of the way first, or KVM would complete it in the new state */
+    while (exits->unanswered && vcpu_run(&exits->vcpu, 0) != KVM_EXIT_INTR)
+        ;
+    exits->unanswered = false;
     vcpu_ram_written(&exits->vcpu, 0, exits->ram.size_bytes, exits->ram.written);
     cosim_ram_take(&exits->ram, true);
     exits->state = *exits->cpu;
@@ -174,11 +190,10 @@ static void take_over(struct exits *exits)
 }
 
 /* A REP instruction has run out, and KVM only has yet to find the count at zero. */
-static bool stands_before_last_check(const struct exits *exits)
+static bool ran_out(const struct exits *exits, uint64_t rip, uint64_t rcx)
 {
     const struct cosim_insn *at = &exits->at;
-    return at->decoded && at->insn.rep && exits->state.gpr[GPR_RIP] == at->rip &&
-           cpu_rip(exits->cpu) == at->rip + at->insn.length && !exits->state.gpr[RCX];
+    return at->decoded && at->insn.rep && rip == at->rip && cpu_rip(exits->cpu) == at->rip + at->insn.length && !rcx;
 }
 
 /* What KVM has, as far as it can be compared. */
@@ -192,11 +207,14 @@ static bool fetch(struct exits *exits)
         return false;
     if (cpu->cpl == 3 && exits->host.user_differs)
         ignored |= FLAGS_KERNELS;
-    if (stands_before_last_check(exits)) {
+    if (ran_out(exits, state->gpr[GPR_RIP], state->gpr[RCX])) {
         state->gpr[GPR_RIP] = cpu_rip(cpu);
         exits->behind = true;
     }
     state->rflags = (state->rflags & ~ignored) | (cpu->rflags & ignored);
+    if (exits->host.user_differs && cpu->mode & MODE_CODE64) /* nothing depends on it there */
+        state->segment[SS].attributes =
+            (state->segment[SS].attributes & ~SEG_TYPE_ACCESSED) | (cpu->segment[SS].attributes & SEG_TYPE_ACCESSED);
     state->shadow = cpu->shadow;
     state->nmi_blocked = cpu->nmi_blocked;
     state->pending_db = cpu->pending_db;
@@ -215,7 +233,8 @@ static void differ(struct exits *exits, const char *what)
         insn_format(&at->insn, at->rip, text, sizeof(text));
     fprintf(exits->report, "%s\n  at cycle %" PRIu64 ", behind RIP %016" PRIx64 ", CPL %u: %s\n", what, at->cycle,
             at->rip, at->cpl, text);
-    fprintf(exits->report, "  %" PRIu64 " instructions since both were equal\n", leg_length(exits));
+    fprintf(exits->report, "  %" PRIu64 " instructions since both were equal, at RIP %016" PRIx64 "\n",
+            leg_length(exits), exits->leg_rip);
 }
 
 /* Both are to be in the same state now: whether they are. */
@@ -232,7 +251,7 @@ static bool agree(struct exits *exits)
         return false;
     }
     exits->totals.agreed += length;
-    exits->leg_start = cpu->retired;
+    begin_leg(exits);
     if (exits->undefined)
         exits->behind = true; /* the flags that KVM has may be others */
     if (length < LEG_INSNS && exits->slice_ns < SLICE_MAX_NS)
@@ -247,10 +266,33 @@ static bool agree(struct exits *exits)
 static bool meets(struct exits *exits, const struct kvm_regs *regs)
 {
     struct kvm_regs ours;
+    unsigned offset;
     vcpu_put_regs(exits->cpu, &ours);
     ours.rflags = regs->rflags;
-    return memcmp(&ours, regs, sizeof(ours)) == 0 && fetch(exits) &&
-           !cosim_compare_state(exits->cpu, &exits->state, NULL) && cosim_ram_equal(&exits->ram);
+    if (ran_out(exits, regs->rip, regs->rcx))
+        ours.rip = regs->rip;
+    if (memcmp(&ours, regs, sizeof(ours)) != 0 || !fetch(exits))
+        return false;
+    if (!cosim_compare_state(exits->cpu, &exits->state, NULL) &&
+        cosim_ram_difference(&exits->ram, &offset) == RAM_NO_PAGE)
+        return true;
+    exits->nearly = *exits->cpu;
+    exits->near_page = cosim_ram_difference(&exits->ram, &exits->near_offset);
+    exits->came_near = true;
+    return false;
+}
+
+/* The two never met: what was different where they came nearest. */
+static void differ_in_place(struct exits *exits, const char *what)
+{
+    differ(exits, what);
+    if (!exits->report)
+        return;
+    fprintf(exits->report, "  KVM stands at RIP %016" PRIx64 "\n", exits->kvm_rip);
+    if (!exits->came_near || cosim_compare_state(&exits->nearly, &exits->state, exits->report))
+        return;
+    fputs("  where the registers are equal RAM is not:\n", exits->report);
+    cosim_ram_print(&exits->ram, exits->near_page, exits->near_offset, exits->report);
 }
 
 /* --- exits --- */
@@ -355,7 +397,7 @@ static bool match_exit(struct match *match, int exit, enum exits_kind *kind)
     }
 }
 
-static void print_accesses(const struct exits *exits, int exit)
+static void print_accesses(struct exits *exits, int exit)
 {
     const struct kvm_run *run = exits->vcpu.run;
     FILE *out = exits->report;
@@ -377,6 +419,8 @@ static void print_accesses(const struct exits *exits, int exit)
     else if (exit == KVM_EXIT_X86_RDMSR || exit == KVM_EXIT_X86_WRMSR)
         fprintf(out, ", MSR %x", run->msr.index);
     fputc('\n', out);
+    if (fetch(exits))
+        cosim_compare_state(exits->cpu, &exits->state, out);
 }
 
 /* The interpreter has left: KVM's exit is to be the same, and so all that completing it brings. */
@@ -397,6 +441,7 @@ static bool meet(struct exits *exits, int exit)
             return true;
         }
         exit = vcpu_run(&exits->vcpu, 0); /* completes it, and enters no further */
+        exits->unanswered = exit != KVM_EXIT_INTR;
     }
     if (match.access != exits->access_count) {
         differ(exits, "KVM has not made all accesses");
@@ -439,7 +484,8 @@ static bool has_left(const struct exits *exits)
     bool reads = strcmp(mnemonic, "RDMSR") == 0, writes = strcmp(mnemonic, "WRMSR") == 0;
     if (exits->access_count || exits->cpu->activity == HALTED)
         return true;
-    return (reads || writes) && exits->at.cpl == 0 && vcpu_msr_exits((uint32_t)exits->cpu->gpr[RCX], writes);
+    return (reads || writes) && exits->at.cpl == 0 &&
+           (exits->at.faulted || vcpu_msr_exits((uint32_t)exits->cpu->gpr[RCX], writes));
 }
 
 /* KVM gave up in front of this instruction: it has no verdict. */
@@ -462,6 +508,8 @@ static bool follow(struct exits *exits, int exit)
     if (ioctl(exits->vcpu.fd, KVM_GET_REGS, &regs))
         return false;
     exits->kvm_rip = regs.rip;
+    exits->unanswered = left;
+    exits->came_near = false;
     vcpu_ram_written(&exits->vcpu, 0, exits->ram.size_bytes, exits->ram.written);
     while (exits->alive) {
         if (!left && meets(exits, &regs)) {
@@ -483,10 +531,14 @@ static bool follow(struct exits *exits, int exit)
             without_verdict(exits, reason, mnemonic_of(&exits->at));
             return exits->alive;
         }
-        if (has_left(exits))
+        if (has_left(exits) && left)
             return meet(exits, exit);
+        if (has_left(exits)) {
+            differ_in_place(exits, "the interpreter leaves, and never came to where KVM stands");
+            return false;
+        }
         if (leg_length(exits) > LEG_INSNS_MAX) {
-            differ(exits, "the interpreter does not come to where KVM stands");
+            differ_in_place(exits, "the interpreter does not come to where KVM stands");
             return false;
         }
     }
@@ -513,7 +565,7 @@ void exits_run(struct exits *exits)
         settle_events(exits);
         if (!exits->alive)
             return;
-        exits->leg_start = exits->cpu->retired;
+        begin_leg(exits);
         const char *reason = exits_host_doubts_mode(&exits->host, exits->cpu);
         if (reason) {
             cosim_look(exits->cpu, &exits->at);

@@ -4,6 +4,7 @@
 #include "kvm/exits_verdict.h"
 
 #include "cpu/op.h"
+#include "kvm/cosim_skip.h"
 
 #include <string.h>
 
@@ -31,35 +32,18 @@ static bool leaves(const struct cosim_insn *at)
     return at->is_mmio || is_one_of(at, names);
 }
 
-/* CPL 0, and 16- and 32-bit code, in the kernel's software emulator. */
-static const char *emulator_doubts(const struct exits_host *host, const struct cosim_insn *at)
+/* 64-bit CPL 3 runs on the processor under the host's own tables. */
+static const char *user_doubts(const struct exits_host *host, const struct cosim_insn *at)
 {
-    static const char *const others[] = { "LZCNT", "TZCNT", "MOVBE", "RDPID", NULL };
-    if (is_one_of(at, others) || cosim_two_segments(at))
-        return "KVM's emulator executes something else";
-    if (host->gave_up[at->insn.has_memory][at->insn.row - isa_rows])
-        return "KVM's emulator gave up on it";
-    return NULL;
-}
-
-/* 64-bit CPL 3, which runs on the processor under the host's own tables. */
-static const char *user_doubts(const struct exits_host *host, const struct cpu *cpu, const struct cosim_insn *at)
-{
-    static const char *const kernel[] = { "SYSCALL", "SYSENTER", "INT",  "INT1", "INTO",
-                                          "IRET",    "CALLF",    "JMPF", "RETF", NULL };
-    static const char *const tables[] = { "SGDT", "SIDT", "SLDT", "STR", "SMSW", "LAR", "LSL", "VERR", "VERW", NULL };
-    static const char *const flags[] = { "PUSHF", "PUSHFQ", "PUSHFD", "POPF", "POPFQ", "POPFD", NULL };
+    static const char *const kernel[] = { "SYSCALL", "SYSENTER", "INT", "INT1", "INTO", "IRET", NULL };
+    static const char *const flags[] = { "PUSHF", "PUSHFQ", "POPF", "POPFQ", NULL };
     static const char *const ports[] = { "IN", "OUT", "INS", "OUTS", NULL };
     if (is_one_of(at, kernel))
         return "enters the kernel otherwise on a page-table-based KVM";
-    if (is_one_of(at, tables) || at->insn.row->operand[0].cls == CLASS_SEG || at->insn.row->operand[1].cls == CLASS_SEG)
-        return "shows the host's tables on a page-table-based KVM";
     if (is_one_of(at, flags))
         return "shows IF and IOPL of the host on a page-table-based KVM";
     if (is_one_of(at, ports) && !host->kvm.probes[HOST_CPL3_IOPL])
         return "IOPL is lost on a page-table-based KVM";
-    if (at->insn.row->isa_class != ISA_CLASS_NONE && cpu->cr0 & (CR0_TS | CR0_EM) && !host->kvm.probes[HOST_CPL3_TS])
-        return "CR0.TS and CR0.EM have no effect at CPL 3 on this KVM";
     return NULL;
 }
 
@@ -74,7 +58,14 @@ const char *exits_host_doubts(const struct exits_host *host, const struct cpu *c
         return "time";
     if (!host->user_differs)
         return NULL;
-    return at->cpl == 3 && at->insn.mode_bits == 64 ? user_doubts(host, cpu, at) : emulator_doubts(host, at);
+    bool user = at->cpl == 3 && at->insn.mode_bits == 64;
+    const struct cosim_skip_case now = { .cpu = cpu, .host = &host->kvm, .at = at };
+    const struct cosim_skip *skip = cosim_skip_find_freely(&now, user);
+    if (skip)
+        return skip->reason;
+    if (user)
+        return user_doubts(host, at);
+    return host->gave_up[at->insn.has_memory][at->insn.row - isa_rows] ? "KVM's emulator gave up on it" : NULL;
 }
 
 const char *exits_host_doubts_mode(const struct exits_host *host, const struct cpu *cpu)
@@ -92,8 +83,15 @@ const char *exits_host_doubts_mode(const struct exits_host *host, const struct c
 
 const char *exits_host_doubts_result(const struct exits_host *host, const struct cpu *cpu, const struct cosim_insn *at)
 {
+    static const char *const flushes[] = { "CLFLUSH", "CLFLUSHOPT", "CLWB", NULL };
     if (!host->user_differs)
         return NULL;
+    if (at->decoded && at->faulted && at->insn.rep)
+        return "a fault in REP: KVM's emulator forgets the iterations before it, or has read the port";
+    if (at->decoded && at->faulted && is_one_of(at, flushes))
+        return "KVM's emulator does not look at the address";
+    if (at->faulted && cpu->fault.vector == VEC_DB)
+        return "KVM pushes other flags for #DB";
     if (at->cpl == 3 && cpu->cpl != 3)
         return "an exception at CPL 3: its frame shows flags and selectors of the host";
     if (at->cpl != 3 && cpu->cpl == 3)

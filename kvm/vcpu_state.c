@@ -148,7 +148,7 @@ static const struct {
 } native_msrs[] = {
     { 0x10, 1, false },      /* IA32_TIME_STAMP_COUNTER: a write moves our offset */
     { 0x48, 1, true },       /* IA32_SPEC_CTRL */
-    { 0x174, 3, true },      /* IA32_SYSENTER_CS, ESP, EIP */
+    { 0x174, 3, false },     /* IA32_SYSENTER_CS, ESP, EIP: KVM takes addresses that are not canonical */
     { 0xC0000080, 5, true }, /* IA32_EFER, STAR, LSTAR, CSTAR, FMASK */
     { 0xC0000100, 4, true }, /* FS.base, GS.base, KERNEL_GS_BASE, TSC_AUX */
 };

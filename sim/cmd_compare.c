@@ -32,7 +32,7 @@ static const struct option compare_options[] = {
     { "windows", 0, "N", "so many times, at places --every apart (1)", OPTION_NUMBER, AT(windows), 0, NULL },
     { "every", 0, "CYCLES", "distance of the windows (100M)", OPTION_NUMBER, AT(every), 1000, NULL },
     { "differences", 0, "N", "stop a window after so many differences (1)", OPTION_NUMBER, AT(differences), 0, NULL },
-    { "memory", 0, "N", "compare all written pages every N steps (1024)", OPTION_NUMBER, AT(memory), 0, NULL },
+    { "memory-every", 0, "N", "compare all written pages every N steps (1024)", OPTION_NUMBER, AT(memory), 0, NULL },
     { "vectors", 0, "DIR", "where each difference is written as a vector", OPTION_TEXT, AT(vectors), 0, NULL },
     GUEST_OPTIONS(struct compare_options, guest),
     { "quiet", 'q', NULL, "only differences and the last table", OPTION_FLAG, AT(quiet), 0, NULL },
@@ -191,6 +191,16 @@ static enum status compare_guest(const struct compare_options *options)
     return status;
 }
 
+/* With a log, the guest is the recorded one. */
+static bool names_another_guest(const struct guest_options *guest)
+{
+    const struct guest_options none = GUEST_DEFAULTS;
+    return guest->cmdline != none.cmdline || guest->cpu != none.cpu || guest->undefined != none.undefined ||
+           guest->rtc || guest->seed || guest->until || guest->fail || guest->expect || guest->memory != none.memory ||
+           guest->max_cycles != none.max_cycles || guest->idle_limit != none.idle_limit ||
+           guest->on_reset != none.on_reset || guest->entry != none.entry;
+}
+
 int cmd_compare(int argc, char **argv)
 {
     struct compare_options options = {
@@ -212,6 +222,11 @@ int cmd_compare(int argc, char **argv)
     }
     if (options.vectors && access(options.vectors, W_OK | X_OK)) {
         fprintf(stderr, "sim compare: --vectors %s: %s\n", options.vectors, strerror(errno));
+        return STATUS_USAGE;
+    }
+    if (names_another_guest(&options.guest)) {
+        fputs("sim compare: with a log, of the guest's options only --kernel, --initrd and --module mean anything\n",
+              stderr);
         return STATUS_USAGE;
     }
     if (image_read(&file, "log", path, error)) {

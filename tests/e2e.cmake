@@ -22,12 +22,12 @@ add_cases(e2e e2e/logs e2e/logs.py 900 truncated flipped rubbish other_images st
 add_cases("e2e;boot" e2e/logs e2e/logs.py 300 killed)
 add_cases(e2e e2e/images e2e/images.py 600 no_files no_kernels bzimages elves pvh multiboot dialogues command_lines
   mutants)
-add_cases(e2e e2e/terminal e2e/terminal.py 300 quits guest_ends signals hangs_up mistakes status_line replays)
+add_cases(e2e e2e/terminal e2e/terminal.py 300 quits guest_ends signals on_kvm hangs_up mistakes status_line replays)
 add_cases("e2e;boot" e2e/terminal e2e/terminal.py 600 linux)
 add_cases("e2e;boot" e2e/boot e2e/boot.py 1200 demo notests vmlinux64 pvh v1 v2 full soft_fp
   undefined memory)
 add_cases("e2e;boot" e2e/programs e2e/programs.py 2400 v1 v3 v4)
-add_cases(e2e e2e/kvm e2e/kvm.py 300 endings guests gives_up inexact mistakes hidden killed)
+add_cases(e2e e2e/kvm e2e/kvm.py 300 endings guests gives_up inexact from_boot mistakes hidden killed)
 add_cases(e2e e2e/same e2e/same.py 300 guests fresh_seed undefined)
 add_cases("e2e;boot" e2e/same e2e/same.py 1200 twice gcc debug asan drop single_step seeds)
 

@@ -134,15 +134,20 @@ foreach(level 1 2 3 4)
   set_tests_properties(nbody/v${level} replay/nbody_v${level} soft/nbody_v${level} PROPERTIES TIMEOUT 300)
 endforeach()
 
-# All of them in lockstep with KVM, where the host has it.
+# All of them beside KVM, where the host has it: in lockstep and by exits.
+set(BESIDE_KVM ${CMAKE_CURRENT_SOURCE_DIR}/lockstep_test.py)
 foreach(group asm nbody)
-  add_test(NAME lockstep/${group} COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/lockstep_test.py check
-    $<TARGET_FILE:sim> ${CMAKE_CURRENT_BINARY_DIR} ${group}/)
+  add_test(NAME lockstep/${group} COMMAND Python3::Interpreter ${BESIDE_KVM} check $<TARGET_FILE:sim> ${CMAKE_CURRENT_BINARY_DIR}
+    ${group}/)
+  add_test(NAME exits/${group} COMMAND Python3::Interpreter ${BESIDE_KVM} exits $<TARGET_FILE:sim> ${CMAKE_CURRENT_BINARY_DIR}
+    ${group}/)
 endforeach()
+add_test(NAME exits/guests COMMAND Python3::Interpreter ${BESIDE_KVM} exits $<TARGET_FILE:sim> ${CMAKE_CURRENT_BINARY_DIR} hello
+  multiboot)
 add_test(NAME lockstep/guests COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/lockstep_test.py check
   $<TARGET_FILE:sim> ${CMAKE_CURRENT_BINARY_DIR} hello rings mix multiboot)
 add_test(NAME without_kvm COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/without_kvm.sh $<TARGET_FILE:sim> ${CMAKE_CURRENT_BINARY_DIR})
 set_tests_properties(without_kvm PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 300)
-set_tests_properties(lockstep/asm lockstep/nbody lockstep/guests PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 600)
+set_tests_properties(lockstep/asm lockstep/nbody lockstep/guests exits/asm exits/nbody exits/guests PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 600)
 
 add_custom_target(guests ALL DEPENDS ${GUESTS})

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """--backend kvm: the same machine with its processor on /dev/kvm. Guests end as on the interpreter, or KVM's reason is told."""
 import os
+import re
 import signal
 import subprocess
 
@@ -90,6 +91,22 @@ def inexact():
     exact = temporary("exact.mp")
     record(exact, *flat(assemble("letters")), *types("p"))
     check("backend" not in sim("log", exact).out.decode(), "an exact log names a backend")
+
+
+@case
+def from_boot():
+    """sim compare --kernel: both sides from the start, with a dialogue; interrupts, HLT and every end of a run."""
+    need_kvm()
+    letters = flat(assemble("letters"))
+    for text in ["wwp", "xA", "t", "h", "i", "r"]:
+        result = sim("compare", *letters, *types(text), "--idle-limit", 1)
+        check(re.search(r"^  differing +0$", result.out.decode(), re.M), f"differs:\n{result}")
+        check(re.search(r"^  port +[1-9]", result.out.decode(), re.M), f"no exits compared:\n{result}")
+    one_line(sim("compare", status=USAGE), "needs a log or --kernel")
+    log = temporary("from-boot.mp")
+    record(log, *letters, *types("p"))
+    one_line(sim("compare", log, "--cpu", "x86-64-v1", status=USAGE), "with a log")
+    one_line(sim("replay", log, *KVM, status=USAGE), "--verify")
 
 
 @case

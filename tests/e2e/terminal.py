@@ -124,6 +124,25 @@ def signals():
 
 
 @case
+def on_kvm():
+    """The same with the processor on KVM, whose watchdog has signals of its own: typing, quitting, being killed."""
+    if sim("host", "--quiet", status=None).status:
+        raise harness.Skip("this host has no KVM for sim (sim host says why)")
+    kvm = ["--backend", "kvm", "--quiet"]
+    terminal = letters(temporary("kvm.mp"), *kvm)
+    terminal.type(b"w")
+    terminal.expect(b"w\r\nletters> ")
+    terminal.type(b"\x01x")
+    terminal.ends(OK)
+    for number, status in [(signal.SIGTERM, HOST_ERROR), (signal.SIGHUP, HOST_ERROR), (signal.SIGSEGV, -signal.SIGSEGV)]:
+        terminal = letters(temporary("kvm.mp"), *kvm)
+        terminal.type(b"s")  # spins, and never leaves KVM by itself
+        terminal.expect(b"s")
+        terminal.process.send_signal(number)
+        terminal.ends(status)
+
+
+@case
 def hangs_up():
     """The terminal goes away under the run."""
     log = temporary("hangup.mp")
