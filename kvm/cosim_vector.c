@@ -350,6 +350,9 @@ static void describe(struct maker *maker, const struct cosim_insn *at)
              maker->kind->name, at->cycle, processor);
 }
 
+/* What differs is not the last step's doing. */
+static const char not_again[] = "the difference does not come again by itself";
+
 /* With a machine of its own and a second reference over it. NULL, or why there is no vector. */
 static const char *make_with(struct maker *maker, FILE *null)
 {
@@ -364,7 +367,7 @@ static const char *make_with(struct maker *maker, FILE *null)
     if (try(maker, &first, false))
         problem = "no memory";
     else if (!first.valid || (!first.state_differs && !first.memory_differs))
-        problem = "the difference does not come again by itself";
+        problem = not_again;
     else if (reduce(maker, &first) || try(maker, &last, true) || !is_same(&first, &last))
         problem = "the difference does not come again each time";
     else if (system_vector_check(maker->vector, maker->vectors->step, null) <= 0)
@@ -432,7 +435,7 @@ static bool found(void *watcher, const struct cosim_insn *at, const struct cosim
     if (vector)
         system_vector_free(vector);
     free(vector);
-    return !problem;
+    return problem != not_again;
 }
 
 struct cosim_vectors *cosim_vectors_open(struct cosim *cosim, const char *folder, void (*step)(struct cpu *cpu))

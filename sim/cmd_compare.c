@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include <unistd.h>
 
 #define COMPARE_SKIPPED 77 /* what ctest takes for "skipped" */
 
@@ -217,6 +218,10 @@ int cmd_compare(int argc, char **argv)
         return (int)compare_guest(&options);
     if (!path) {
         fputs("sim compare: needs a log or --kernel (see sim compare --help)\n", stderr);
+        return STATUS_USAGE;
+    }
+    if (options.vectors && access(options.vectors, W_OK | X_OK)) {
+        fprintf(stderr, "sim compare: --vectors %s: %s\n", options.vectors, strerror(errno));
         return STATUS_USAGE;
     }
     if (names_another_guest(&options.guest)) {
