@@ -16,9 +16,10 @@ op_fn *fused_handler(bool test, enum shape shape, unsigned width, unsigned condi
 /*
  * Pairs in place: the first op's handler does both instructions and goes on behind the second op, which stays where it
  * is for the case that the first one has to take the slow way. CMP or TEST with a flat memory operand and a conditional
- * jump; then PUSH PUSH, POP POP, POP RET of 64-bit mode, by the handlers of the two ops. NULL: there is none.
+ * jump; then PUSH PUSH, POP POP, POP RET, and two loads or stores of 16 bytes, all of 64-bit mode, by the handlers of
+ * the two ops. NULL: there is none.
  */
 op_fn *fused_memory_handler(bool test, enum shape shape, unsigned width, unsigned condition);
-op_fn *fused_stack_handler(const struct op *first, const struct op *second);
+op_fn *fused_pair_handler(const struct op *first, const struct op *second);
 
 #endif

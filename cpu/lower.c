@@ -421,12 +421,12 @@ static void fuse_branch(struct lowering *to)
     to->fused = true;
 }
 
-/* Joins neighbours on the stack. */
-static void fuse_stack(struct lowering *to)
+/* Joins neighbours on the stack and in memory. */
+static void fuse_pairs(struct lowering *to)
 {
     for (unsigned i = 0; i + 1 < to->count; i++) {
         struct op *op = &to->block->ops[i];
-        op_fn *handler = fused_stack_handler(op, op + 1);
+        op_fn *handler = fused_pair_handler(op, op + 1);
         if (!handler)
             continue;
         op->run = handler;
@@ -439,7 +439,7 @@ static void fuse(struct lowering *to)
     if ((to->mode & MODE_CODE_MASK) != MODE_CODE64)
         return;
     fuse_branch(to);
-    fuse_stack(to);
+    fuse_pairs(to);
 }
 
 /* An instruction that only takes its time needs no op: who leaves the block elsewhere knows its own place. */

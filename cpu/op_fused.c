@@ -1,5 +1,6 @@
 /*
- * Fused pairs of 64-bit mode: CMP or TEST with the conditional jump behind it, and neighbours on the stack.
+ * Fused pairs of 64-bit mode: CMP or TEST with the conditional jump behind it, and neighbours on the stack and in
+ * memory.
  *
  * One dispatch for two instructions, and the condition comes from the operands instead of from the flags. The flags are
  * left as the pair leaves them. With registers and immediates one op stands for both: it is the last of its block, imm
@@ -9,7 +10,7 @@
 #include "cpu/fused.h"
 #include "cpu/alu.h"
 
-extern const struct handlers handlers_cmp, handlers_test, handlers_push, handlers_pop, handlers_ret;
+extern const struct handlers handlers_cmp, handlers_test, handlers_push, handlers_pop, handlers_ret, handlers_movdq;
 #define handlers_CMP  handlers_cmp
 #define handlers_TEST handlers_test
 
@@ -171,7 +172,45 @@ static OP(pop_ret)
     BRANCH_INDIRECT;
 }
 
-op_fn *fused_stack_handler(const struct op *first, const struct op *second)
+/* --- vectors ------------------------------------------------------------------------------------------------------ */
+
+/*
+ * Two moves of 16 bytes whose addresses differ in displacement only, one translation for both: what copies of memory
+ * are made of. Across pages, or where one is misaligned and must not be, they go one by one.
+ */
+#define MOVDQ_PAIR(name, rights, COPY_FIRST, COPY_SECOND)                                                              \
+    static OP(name)                                                                                                    \
+    {                                                                                                                  \
+        uint64_t at = LINEAR_FLAT;                                                                                     \
+        uint64_t behind = at + ((uint64_t)(int64_t)SECOND(disp) - (uint64_t)(int64_t)OPERAND(disp));                   \
+        if (unlikely((OPERAND(flags) | SECOND(flags)) & OP_ALIGNED && (at | behind) & 15))                             \
+            HAND_OVER(handlers_movdq.any);                                                                             \
+        const struct tlb_entry *entry = tlb_slot(cpu, at);                                                             \
+        if (unlikely(entry->rights != tlb_tag(at, 16) || entry->rights != tlb_tag(behind, 16)))                        \
+            HAND_OVER(handlers_movdq.any);                                                                             \
+        COPY_FIRST;                                                                                                    \
+        COPY_SECOND;                                                                                                   \
+        NEXT_PAIR;                                                                                                     \
+    }
+#define HOST_BYTES(at) ((void *)(entry->host + (at)))
+MOVDQ_PAIR(load_load, read, memcpy(&cpu->zmm[OPERAND(dst)], HOST_BYTES(at), 16),
+           memcpy(&cpu->zmm[SECOND(dst)], HOST_BYTES(behind), 16))
+MOVDQ_PAIR(store_store, write, memcpy(HOST_BYTES(at), &cpu->zmm[OPERAND(src)], 16),
+           memcpy(HOST_BYTES(behind), &cpu->zmm[SECOND(src)], 16))
+
+static op_fn *vector_handler(const struct op *first, const struct op *second)
+{
+    if (first->run != second->run || first->base != second->base || first->index != second->index ||
+        first->scale != second->scale)
+        return NULL;
+    return first->run == handlers_movdq.shaped[SHAPE_RM][3]   ? op_load_load
+           : first->run == handlers_movdq.shaped[SHAPE_MR][3] ? op_store_store
+                                                              : NULL;
+}
+
+/* --- choosing ----------------------------------------------------------------------------------------------------- */
+
+static op_fn *stack_handler(const struct op *first, const struct op *second)
 {
     op_fn *push = handlers_push.shaped[SHAPE_RR][3], *pop = handlers_pop.shaped[SHAPE_RR][3];
     if (first->dst == RSP * 8)
@@ -183,4 +222,10 @@ op_fn *fused_stack_handler(const struct op *first, const struct op *second)
     return first->run == push && second->run == push ? op_push_push
            : first->run == pop && second->run == pop ? op_pop_pop
                                                      : NULL;
+}
+
+op_fn *fused_pair_handler(const struct op *first, const struct op *second)
+{
+    op_fn *handler = stack_handler(first, second);
+    return handler ? handler : vector_handler(first, second);
 }

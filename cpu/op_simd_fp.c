@@ -15,10 +15,10 @@
 #define ARITHMETIC(name, expression32, expression64)                                                                   \
     ARITHMETIC_FORMAT(name, f32, u32, "s", expression32)                                                               \
     ARITHMETIC_FORMAT(name, f64, u64, "d", expression64)                                                               \
-    FP(name##ps, name##_f32, 16)                                                                                       \
-    FP(name##ss, name##_f32, 4)                                                                                        \
-    FP(name##pd, name##_f64, 16)                                                                                       \
-    FP(name##sd, name##_f64, 8)                                                                                        \
+    FP_HOT(name##ps, name##_f32, 16)                                                                                   \
+    FP_HOT(name##ss, name##_f32, 4)                                                                                    \
+    FP_HOT(name##pd, name##_f64, 16)                                                                                   \
+    FP_HOT(name##sd, name##_f64, 8)                                                                                    \
     FP_EVEX(v##name##ps, name##_f32, u32)                                                                              \
     FP_EVEX(v##name##pd, name##_f64, u64)                                                                              \
     FP_SCALAR(v##name##ss, name##_f32, u32)                                                                            \

@@ -56,25 +56,43 @@ HANDLERS(movdq) = { .any = op_movdq, .shaped = shapes_movdq };
 /* --- 4 and 8 bytes --- */
 
 /* One element `at` of the destination register from memory; `clear` zeroes the rest of its 128 bits. */
+#define PUT_ELEMENT(w, at, clear, value)                                                                               \
+    union vector_register *r = &cpu->zmm[OPERAND(dst)];                                                                \
+    if (clear)                                                                                                         \
+        memset(r, 0, 16);                                                                                              \
+    r->u##w[at] = (uint##w##_t)(value)
 #define LOAD_ELEMENT(name, w, at, clear)                                                                               \
-    HANDLER(name)                                                                                                      \
+    static OP(name)                                                                                                    \
     {                                                                                                                  \
         uint64_t value;                                                                                                \
         LINEAR(linear, (w) / 8, ACCESS_READ);                                                                          \
         LOAD((w), value, linear);                                                                                      \
-        union vector_register *r = &cpu->zmm[OPERAND(dst)];                                                            \
-        if (clear)                                                                                                     \
-            memset(r, 0, 16);                                                                                          \
-        r->u##w[at] = (uint##w##_t)value;                                                                              \
+        PUT_ELEMENT(w, at, clear, value);                                                                              \
         NEXT;                                                                                                          \
-    }
+    }                                                                                                                  \
+    static OP(name##_rm)                                                                                               \
+    {                                                                                                                  \
+        uint64_t value;                                                                                                \
+        LOAD_HIT((w), value, LINEAR_FLAT, op_##name);                                                                  \
+        PUT_ELEMENT(w, at, clear, value);                                                                              \
+        NEXT;                                                                                                          \
+    }                                                                                                                  \
+    static op_fn *const shapes_##name[SHAPES][4] = { [SHAPE_RM] = EVERY_WIDTH(name##_rm) };                            \
+    HANDLERS(name) = { .any = op_##name, .shaped = shapes_##name };
 #define STORE_ELEMENT(name, w, at)                                                                                     \
-    HANDLER(name)                                                                                                      \
+    static OP(name)                                                                                                    \
     {                                                                                                                  \
         LINEAR(linear, (w) / 8, ACCESS_WRITE);                                                                         \
         STORE((w), linear, cpu->zmm[OPERAND(src)].u##w[at]);                                                           \
         NEXT;                                                                                                          \
-    }
+    }                                                                                                                  \
+    static OP(name##_mr)                                                                                               \
+    {                                                                                                                  \
+        STORE_HIT((w), LINEAR_FLAT, cpu->zmm[OPERAND(src)].u##w[at], op_##name);                                       \
+        NEXT;                                                                                                          \
+    }                                                                                                                  \
+    static op_fn *const shapes_##name[SHAPES][4] = { [SHAPE_MR] = EVERY_WIDTH(name##_mr) };                            \
+    HANDLERS(name) = { .any = op_##name, .shaped = shapes_##name };
 /* Element `from` of a register to element `to` of another; `clear` zeroes the upper half of the destination. */
 #define MOVE_ELEMENT(name, w, to, from, clear)                                                                         \
     HANDLER(name)                                                                                                      \

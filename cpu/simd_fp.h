@@ -80,7 +80,10 @@ typedef float host_vector __attribute__((vector_size(16)));
 
 /* handlers_NAME from simd_BODY: reads `in` bytes, computes on `bytes`, writes `out` of them. */
 #define FP_SIZED(name, body, in, bytes, out)                                                                           \
-    HANDLER(name)                                                                                                      \
+    FP_GENERIC(name, body, in, bytes, out)                                                                             \
+    HANDLERS(name) = { .any = op_##name };
+#define FP_GENERIC(name, body, in, bytes, out)                                                                         \
+    static OP(name)                                                                                                    \
     {                                                                                                                  \
         union vector_register r;                                                                                       \
         SOURCE_ANY(in)                                                                                                 \
@@ -90,5 +93,34 @@ typedef float host_vector __attribute__((vector_size(16)));
         NEXT;                                                                                                          \
     }
 #define FP(name, body, bytes) FP_SIZED(name, body, bytes, bytes, bytes)
+
+/*
+ * Specialised forms of an FP() of a body with a host path: a register, and memory without a segment. They only have
+ * the host's way; what it cannot do is left to the generic handler.
+ */
+#define FP_FAST(handler, name, body, bytes, SOURCE)                                                                    \
+    static OP(handler)                                                                                                 \
+    {                                                                                                                  \
+        union vector_register r, y;                                                                                    \
+        if (unlikely(cpu->fp_soft_now))                                                                                \
+            HAND_OVER(op_##name);                                                                                      \
+        SOURCE(bytes, op_##name)                                                                                       \
+        (void)simd_##body(cpu, &r, &cpu->zmm[OPERAND(dst)], &y, (bytes), 0);                                           \
+        memcpy(&cpu->zmm[OPERAND(dst)], &r, (bytes));                                                                  \
+        NEXT;                                                                                                          \
+    }
+#define FP_FROM_REGISTER(bytes, generic) memcpy(&y, &cpu->zmm[OPERAND(src)], (bytes));
+#define FP_FROM_MEMORY(bytes, generic)                                                                                 \
+    uint64_t linear_ = LINEAR_FLAT;                                                                                    \
+    if (unlikely(OPERAND(flags) & OP_ALIGNED && linear_ & ((bytes) - 1)))                                              \
+        HAND_OVER(generic);                                                                                            \
+    HIT(read, (bytes), from_, linear_, generic);                                                                       \
+    memcpy(&y, (const void *)from_, (bytes));
+/* Without an immediate. */
+#define FP_HOT(name, body, bytes)                                                                                      \
+    FP_GENERIC(name, body, bytes, bytes, bytes)                                                                        \
+    FP_FAST(name##_rr, name, body, bytes, FP_FROM_REGISTER)                                                            \
+    FP_FAST(name##_rm, name, body, bytes, FP_FROM_MEMORY)                                                              \
+    SHAPED_RR_RM(name);
 
 #endif

@@ -33,7 +33,10 @@ STENCIL_HOLE(evex);
 STENCIL_HOLE(at_length);
 /* Of the op behind it. */
 STENCIL_HOLE(second_dst);
+STENCIL_HOLE(second_src);
 STENCIL_HOLE(second_imm);
+STENCIL_HOLE(second_disp);
+STENCIL_HOLE(second_flags);
 /* What follows from the op's place. */
 STENCIL_HOLE(at);
 STENCIL_HOLE(end);

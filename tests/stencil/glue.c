@@ -200,8 +200,14 @@ static uint64_t value_of(const struct gluing *to, unsigned i, enum stencil_hole_
         return op->at_length;
     case HOLE_second_dst:
         return op[1].dst;
+    case HOLE_second_src:
+        return op[1].src;
     case HOLE_second_imm:
         return op[1].imm;
+    case HOLE_second_disp:
+        return (uint64_t)(int64_t)op[1].disp;
+    case HOLE_second_flags:
+        return op[1].flags;
     case HOLE_at:
         return op_at(op);
     case HOLE_end:
