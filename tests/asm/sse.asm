@@ -109,6 +109,54 @@ main:
     FAULTS 14, 2, {movups [rdx], xmm1}
     FAULTS 13, 0, {movaps xmm1, [rdx + 8]} ; before the page fault
 
+    ; two moves in a row whose addresses differ in displacement: the second may fault behind the first, and may overlap it
+    mov qword [pdpt + 8], pair_pd + 3
+    mov qword [pair_pd], pair_pt + 3
+    mov qword [pair_pt], data + 0x2003
+    mov rdx, 0x40000FF0
+    SET xmm0, 0x1111111111111111, 0x2222222222222222
+    SET xmm1, 0x3333333333333333, 0x4444444444444444
+    movups [rdx - 16], xmm0
+    movups [rdx], xmm1
+    FAULT_BEGIN .load_after
+    movups xmm2, [rdx - 16]
+    movups xmm3, [rdx]
+    movups xmm4, [rdx]
+.load_second:
+    movups xmm5, [rdx + 1]
+    FAIL
+.load_after:
+    FAULT_END 14, 0, .load_second
+    XMM_IS xmm2, 0x1111111111111111, 0x2222222222222222
+    XMM_IS xmm4, 0x3333333333333333, 0x4444444444444444
+    FAULT_BEGIN .store_after
+    movups [rdx], xmm0
+.store_second:
+    movups [rdx + 16], xmm1
+    FAIL
+.store_after:
+    FAULT_END 14, 2, .store_second
+    CHECK64 [data + 0x2FF8], 0x2222222222222222
+    FAULT_BEGIN .aligned_after
+    movaps [rdx - 16], xmm1
+.aligned_second:
+    movaps [rdx - 8], xmm0
+    FAIL
+.aligned_after:
+    FAULT_END 13, 0, .aligned_second
+    CHECK64 [data + 0x2FE8], 0x4444444444444444
+    movups [rdx - 64], xmm0
+    movups [rdx - 56], xmm1
+    CHECK64 [data + 0x2FB0], 0x1111111111111111
+    CHECK64 [data + 0x2FB8], 0x3333333333333333
+    movups xmm2, [rdx - 64]
+    movups xmm2, [rdx - 56]
+    XMM_IS xmm2, 0x3333333333333333, 0x4444444444444444
+    mov qword [pdpt + 8], 0
+    mov rax, cr3
+    mov cr3, rax
+    mov rdx, 0x40000000
+
     ; arithmetic
     MXCSR MASKED
     SET xmm0, 0x3FF0000000000000, 0x4000000000000000 ; 1.0, 2.0
@@ -476,4 +524,7 @@ main:
     PASS
 align 4
 big_mxcsr: dd 0x11F80
+align 4096
+pair_pd: times 512 dq 0
+pair_pt: times 512 dq 0
 END
