@@ -9,6 +9,7 @@
  *   SECOND(field)             a field of the op behind it: fused pairs
  *   INSN_AT, INSN_END         where the instruction begins and ends, from the block's start; SECOND_END: the op behind
  *   LINEAR_FLAT               gpr[base] + (gpr[index] << scale) + disp
+ *   LINEAR_BASED              gpr[base] + disp, for operands whose index is GPR_ZERO
  *   GO(next), NEXT, NEXT_PAIR go on with an op, the next op, the one behind a pair
  *   HAND_OVER(generic)        the handler did nothing that another run of the op would not do again: leave the op to
  * the row's generic handler BRANCH_BY(last, slot, delta, otherwise) RIP moves by delta, on to the block behind chain
@@ -29,6 +30,8 @@
 
 #define LINEAR_FLAT                                                                                                    \
     (REG(64, OPERAND(base)) + (REG(64, OPERAND(index)) << OPERAND(scale)) + (uint64_t)(int64_t)OPERAND(disp))
+
+#define LINEAR_BASED (REG(64, OPERAND(base)) + (uint64_t)(int64_t)OPERAND(disp))
 
 #ifdef SIM_TAIL_CALLS
 #define GO(next)                                                                                                       \

@@ -274,6 +274,8 @@ static op_fn *handler_of(const struct cpu *cpu, const struct insn *insn, const s
     if (shape >= 0) {
         if (flags_dead && handlers->dead && handlers->dead[shape][width])
             return handlers->dead[shape][width];
+        if (handlers->based && op->index == GPR_ZERO * 8 && handlers->based[shape][width])
+            return handlers->based[shape][width];
         if (handlers->shaped && handlers->shaped[shape][width])
             return handlers->shaped[shape][width];
     }

@@ -139,6 +139,7 @@ struct handlers {
     op_fn *any;
     op_fn *by_width[4];
     op_fn *const (*shaped)[4];         /* [SHAPES][4] */
+    op_fn *const (*based)[4];          /* [SHAPES][4]: the same for memory operands without an index */
     op_fn *const (*dead)[4];           /* [SHAPES][4]: the same for ops whose flags nobody reads */
     op_fn *plain[3];                   /* vector rows by length, for ops without opmask, broadcast and rounding */
     op_fn *masked;                     /* the others */

@@ -30,31 +30,39 @@
     {                                                                                                                  \
         SET_REG(w, OPERAND(dst), OPERAND(imm));                                                                        \
         NEXT;                                                                                                          \
-    }                                                                                                                  \
-    static OP(name##_rm##w)                                                                                            \
+    }
+#define MOV_MEMORY(w, name, form, address)                                                                             \
+    static OP(name##_rm##form##w)                                                                                      \
     {                                                                                                                  \
         uint64_t value;                                                                                                \
-        LOAD_HIT(w, value, LINEAR_FLAT, op_##name##_any##w);                                                           \
+        LOAD_HIT(w, value, address, op_##name##_any##w);                                                               \
         SET_REG(w, OPERAND(dst), value);                                                                               \
         NEXT;                                                                                                          \
     }                                                                                                                  \
-    static OP(name##_mr##w)                                                                                            \
+    static OP(name##_mr##form##w)                                                                                      \
     {                                                                                                                  \
-        STORE_HIT(w, LINEAR_FLAT, REG(w, OPERAND(src)), op_##name##_any##w);                                           \
+        STORE_HIT(w, address, REG(w, OPERAND(src)), op_##name##_any##w);                                               \
         NEXT;                                                                                                          \
     }                                                                                                                  \
-    static OP(name##_mi##w)                                                                                            \
+    static OP(name##_mi##form##w)                                                                                      \
     {                                                                                                                  \
-        STORE_HIT(w, LINEAR_FLAT, OPERAND(imm), op_##name##_any##w);                                                   \
+        STORE_HIT(w, address, OPERAND(imm), op_##name##_any##w);                                                       \
         NEXT;                                                                                                          \
     }
 EACH_WIDTH(MOV_ANY, mov)
 EACH_WIDTH(MOV_SHAPED, mov)
+EACH_WIDTH(MOV_MEMORY, mov, , LINEAR_FLAT)
+EACH_WIDTH(MOV_MEMORY, mov, b, LINEAR_BASED)
 static op_fn *const mov_shaped[SHAPES][4] = {
     [SHAPE_RR] = ROW_WIDTH(mov, rr, ), [SHAPE_RI] = ROW_WIDTH(mov, ri, ), [SHAPE_RM] = ROW_WIDTH(mov, rm, ),
     [SHAPE_MR] = ROW_WIDTH(mov, mr, ), [SHAPE_MI] = ROW_WIDTH(mov, mi, ),
 };
-HANDLERS(mov) = { .by_width = BY_WIDTH(mov), .shaped = mov_shaped };
+static op_fn *const mov_based[SHAPES][4] = {
+    [SHAPE_RM] = ROW_WIDTH(mov, rmb, ),
+    [SHAPE_MR] = ROW_WIDTH(mov, mrb, ),
+    [SHAPE_MI] = ROW_WIDTH(mov, mib, ),
+};
+HANDLERS(mov) = { .by_width = BY_WIDTH(mov), .shaped = mov_shaped, .based = mov_based };
 
 /* MOV between the accumulator and an offset, which is in imm because it may have 64 bits. */
 #define MOFFS_ANY(w, name)                                                                                             \
@@ -79,11 +87,14 @@ HANDLERS(mov_moffs) = { .by_width = BY_WIDTH(mov_moffs) };
 
 #define EXTEND_HANDLERS(name, sw, extend)                                                                              \
     EACH_WIDE(EXTEND_FORMS, name, sw, extend)                                                                          \
+    EACH_WIDE(EXTEND_MEMORY, name, , LINEAR_FLAT, sw, extend)                                                          \
+    EACH_WIDE(EXTEND_MEMORY, name, b, LINEAR_BASED, sw, extend)                                                        \
     static op_fn *const name##_shaped[SHAPES][4] = {                                                                   \
         [SHAPE_RR] = ROW_WIDE(name, rr, ),                                                                             \
         [SHAPE_RM] = ROW_WIDE(name, rm, ),                                                                             \
     };                                                                                                                 \
-    HANDLERS(name) = { .by_width = BY_WIDE(name), .shaped = name##_shaped }
+    static op_fn *const name##_based[SHAPES][4] = { [SHAPE_RM] = ROW_WIDE(name, rmb, ) };                              \
+    HANDLERS(name) = { .by_width = BY_WIDE(name), .shaped = name##_shaped, .based = name##_based }
 #define EXTEND_FORMS(w, name, sw, extend)                                                                              \
     static OP(name##_any##w)                                                                                           \
     {                                                                                                                  \
@@ -96,11 +107,12 @@ HANDLERS(mov_moffs) = { .by_width = BY_WIDTH(mov_moffs) };
     {                                                                                                                  \
         SET_REG(w, OPERAND(dst), extend(REG(sw, OPERAND(src)), sw));                                                   \
         NEXT;                                                                                                          \
-    }                                                                                                                  \
-    static OP(name##_rm##w)                                                                                            \
+    }
+#define EXTEND_MEMORY(w, name, form, address, sw, extend)                                                              \
+    static OP(name##_rm##form##w)                                                                                      \
     {                                                                                                                  \
         uint64_t value;                                                                                                \
-        LOAD_HIT(sw, value, LINEAR_FLAT, op_##name##_any##w);                                                          \
+        LOAD_HIT(sw, value, address, op_##name##_any##w);                                                              \
         SET_REG(w, OPERAND(dst), extend(value, sw));                                                                   \
         NEXT;                                                                                                          \
     }
@@ -127,10 +139,16 @@ EXTEND_HANDLERS(movsxd, 32, sign_extend);
     {                                                                                                                  \
         SET_REG(w, OPERAND(dst), LINEAR_FLAT);                                                                         \
         NEXT;                                                                                                          \
+    }                                                                                                                  \
+    static OP(name##_rmb##w)                                                                                           \
+    {                                                                                                                  \
+        SET_REG(w, OPERAND(dst), LINEAR_BASED);                                                                        \
+        NEXT;                                                                                                          \
     }
 EACH_WIDE(LEA_FORMS, lea)
 static op_fn *const lea_shaped[SHAPES][4] = { [SHAPE_RM] = ROW_WIDE(lea, rm, ) };
-HANDLERS(lea) = { .by_width = BY_WIDE(lea), .shaped = lea_shaped };
+static op_fn *const lea_based[SHAPES][4] = { [SHAPE_RM] = ROW_WIDE(lea, rmb, ) };
+HANDLERS(lea) = { .by_width = BY_WIDE(lea), .shaped = lea_shaped, .based = lea_based };
 
 /* --- single registers --------------------------------------------------------------------------------------------- */
 

@@ -84,6 +84,7 @@ static inline uint64_t stencil_wide_imm(void)
 #define OP_ADDRESS(op) (16u << ((OPERAND(form) >> 2) & 3))
 #define OP_VECTOR(op)  (16u << ((OPERAND(form) >> 4) & 3))
 
+#define LINEAR_BASED (REG(64, OPERAND(base)) + OPERAND(disp))
 #ifdef STENCIL_INDEX
 static inline uint64_t stencil_scaled(uint64_t value)
 {
