@@ -73,7 +73,7 @@ HANDLERS(vperm2x128) = { .any = op_vperm2x128 };
 BODY void simd_vshuf128(BODY_ARGUMENTS)
 {
     const unsigned units = bytes / 16, bits = units == 4 ? 2 : 1;
-    for (unsigned i = 0; i < units; i++) {
+    for (unsigned i = 0; i < units && i < 4; i++) { /* four at most, which gcc does not see at -O3 */
         unsigned from = imm >> bits * i & (units - 1);
         memcpy(r->u8 + 16 * i, (i < units / 2 ? a : b)->u8 + 16 * from, 16);
     }
