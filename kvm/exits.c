@@ -505,8 +505,10 @@ static bool follow(struct exits *exits, int exit)
     struct kvm_regs regs;
     bool left = exit == KVM_EXIT_IO || exit == KVM_EXIT_MMIO || exit == KVM_EXIT_X86_RDMSR ||
                 exit == KVM_EXIT_X86_WRMSR || exit == KVM_EXIT_HLT || exit == KVM_EXIT_SHUTDOWN;
-    if (ioctl(exits->vcpu.fd, KVM_GET_REGS, &regs))
+    if (ioctl(exits->vcpu.fd, KVM_GET_REGS, &regs)) {
+        differ(exits, "KVM does not give its registers");
         return false;
+    }
     exits->kvm_rip = regs.rip;
     exits->unanswered = left;
     exits->came_near = false;
