@@ -186,7 +186,8 @@ static OP(pop_ret)
         if (unlikely((OPERAND(flags) | SECOND(flags)) & OP_ALIGNED && (at | behind) & 15))                             \
             HAND_OVER(handlers_movdq.any);                                                                             \
         const struct tlb_entry *entry = tlb_slot(cpu, at);                                                             \
-        if (unlikely(entry->rights != tlb_tag(at, 16) || entry->rights != tlb_tag(behind, 16)))                        \
+        if (unlikely(entry->rights != tlb_tag(at, 16) || entry->rights != tlb_tag(behind, 16) ||                       \
+                     (at ^ behind) >> 12)) /* the tag looks at the last byte */                                        \
             HAND_OVER(handlers_movdq.any);                                                                             \
         COPY_FIRST;                                                                                                    \
         COPY_SECOND;                                                                                                   \

@@ -152,6 +152,27 @@ main:
     movups xmm2, [rdx - 64]
     movups xmm2, [rdx - 56]
     XMM_IS xmm2, 0x3333333333333333, 0x4444444444444444
+    ; the second begins in the page before, which is another page of RAM, or absent
+    mov qword [pair_pt + 8], data + 0x5003
+    mov rdx, 0x40001000
+    movups [rdx - 8], xmm0
+    movups [rdx], xmm1
+    movups [rdx - 8], xmm0
+    CHECK64 [data + 0x2FF8], 0x1111111111111111
+    CHECK64 [data + 0x5000], 0x2222222222222222
+    CHECK64 [data + 0x5008], 0x4444444444444444
+    movups xmm2, [rdx]
+    movups xmm3, [rdx - 8]
+    XMM_IS xmm3, 0x1111111111111111, 0x2222222222222222
+    mov qword [pair_pt], 0
+    invlpg [rdx - 8]
+    FAULT_BEGIN .down_after
+    movups xmm2, [rdx]
+.down_second:
+    movups xmm3, [rdx - 8]
+    FAIL
+.down_after:
+    FAULT_END 14, 0, .down_second
     mov qword [pdpt + 8], 0
     mov rax, cr3
     mov cr3, rax
