@@ -129,6 +129,9 @@ struct difftest_reference {
     double (*rate)(const void *reference);
     /* Software looks at each #GP (struct difftest_outcome); NULL: no. */
     bool (*gp_emulated)(const void *reference);
+    /* The reference has memory of its own at this address, which no test knows of and some may hit; NULL: it never has.
+     */
+    bool (*occupies)(const void *reference, uint64_t linear);
     /* Why a row cannot be run here, a constant text; NULL: it can. */
     const char *(*row_skipped)(const struct isa_row *row);
 };

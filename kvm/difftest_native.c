@@ -454,11 +454,20 @@ static const char *native_row_skipped(const struct isa_row *row)
     return NULL;
 }
 
+/* This process: its program, libraries and stack, wherever they are today. */
+static bool native_occupies(const void *reference, uint64_t linear)
+{
+    unsigned char resident;
+    (void)reference;
+    return mincore((void *)(uintptr_t)(linear & ~4095ull), 4096, &resident) == 0;
+}
+
 const struct difftest_reference difftest_native = {
     .name = "native",
     .batch = 32,
     .open = native_open,
     .close = native_close,
     .run = native_run,
+    .occupies = native_occupies,
     .row_skipped = native_row_skipped,
 };

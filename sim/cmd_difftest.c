@@ -223,6 +223,13 @@ static enum difftest_verdict verdict_of(struct job *job, unsigned i, unsigned *e
     return difftest_compare(job->sim, test, reference, &job->outcome, &job->memory, explanation);
 }
 
+/* The interpreter met a page that is not there, and the reference something of its own. */
+static bool met_the_reference(const struct job *job)
+{
+    const struct difftest_outcome *outcome = &job->outcome;
+    return outcome->vector == VEC_PF && job->kind->occupies && job->kind->occupies(job->reference, outcome->cr2);
+}
+
 static void run_batch(struct job *job, unsigned row, unsigned count)
 {
     struct difftest_form *form = &job->shared->forms[row];
@@ -254,6 +261,10 @@ static void run_batch(struct job *job, unsigned row, unsigned count)
             }
             break;
         case DIFFTEST_DIFFERS:
+            if (met_the_reference(job)) {
+                form->no_verdict++;
+                break;
+            }
             if (form->differing++ < REPORTED_PER_FORM)
                 first[differing++] = i;
             break;

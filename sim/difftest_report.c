@@ -45,6 +45,7 @@ void difftest_add_up(const struct difftest_options *options, const struct diffte
         totals->explained += form->explained;
         totals->differing += form->differing;
         totals->illegal += form->illegal;
+        totals->no_verdict += form->no_verdict;
         totals->differing_forms += form->differing != 0;
         totals->unfinished += !form->done;
         totals->combinations += form->combinations;
@@ -108,6 +109,11 @@ static void print_totals(const struct difftest_totals *totals, double seconds)
            " differing (in %" PRIu64 " forms); %.1f s, %.0f a second\n",
            totals->forms, totals->tried, totals->illegal, totals->equal, totals->masked, totals->explained,
            totals->differing, totals->differing_forms, seconds, (double)totals->tried / (seconds > 0 ? seconds : 1));
+    if (totals->no_verdict)
+        printf(
+            "  without a verdict, because the reference cannot tell or had something of its own at an address: %" PRIu64
+            " states\n",
+            totals->no_verdict);
 }
 
 /* What the reference alone does, without generator, interpreter and comparison. */

@@ -30,7 +30,7 @@ struct difftest_shared {
 };
 
 struct difftest_totals {
-    uint64_t forms, tried, equal, masked, explained, differing, illegal, differing_forms, unfinished;
+    uint64_t forms, tried, equal, masked, explained, differing, illegal, no_verdict, differing_forms, unfinished;
     uint64_t combinations, complete; /* of choices, over all forms; forms that had all of theirs */
     uint64_t by_explanation[DIFFTEST_EXPLANATIONS_MAX];
 };

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <cmocka.h>
 
 #include "kvm/difftest.h"
@@ -106,12 +107,25 @@ static void every_row_is_made(void **state)
     }
 }
 
+/* Where this process has something a test that hits it gives no verdict. */
+static void native_knows_its_own_memory(void **state)
+{
+    (void)state;
+    uint8_t *page = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(page, MAP_FAILED);
+    assert_true(difftest_native.occupies(NULL, (uintptr_t)page + 4095));
+    munmap(page, 4096);
+    assert_false(difftest_native.occupies(NULL, (uintptr_t)page + 4095));
+    assert_true(difftest_native.occupies(NULL, (uintptr_t)&state));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(vectors_survive_writing_and_reading),
         cmocka_unit_test(malformed_vectors_are_refused),
         cmocka_unit_test(every_row_is_made),
+        cmocka_unit_test(native_knows_its_own_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
