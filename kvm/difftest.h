@@ -195,6 +195,9 @@ bool difftest_explain(struct difftest_sim *sim, const struct difftest_case *test
 /* --- test vectors (difftest_vector.c) --- */
 
 #define DIFFTEST_NAME_BYTES 32u
+/* Pairs of hexadecimal digits to the end of the text, at least one: *count bytes, `max` at most. False: something else.
+ */
+bool difftest_read_hex(const char *text, uint8_t *bytes, unsigned max, unsigned *count);
 /*
  * Writes a test and the outcome of the reference in the text form of tests/vectors. explained: the name of the defined
  * difference the interpreter shows here; NULL: none.

@@ -132,7 +132,7 @@ void difftest_vector_write(FILE *out, const struct difftest_case *test, const st
 
 /* --- reading --- */
 
-static bool read_hex(const char *text, uint8_t *bytes, unsigned max, unsigned *count)
+bool difftest_read_hex(const char *text, uint8_t *bytes, unsigned max, unsigned *count)
 {
     for (*count = 0; text[2 * *count]; ++*count) {
         char pair[3] = { text[2 * *count], text[2 * *count + 1], 0 };
@@ -163,7 +163,7 @@ static bool read_memory_line(const char *address_text, const char *hex, uint8_t 
     uint64_t address = strtoull(address_text, NULL, 16);
     uint8_t bytes[16];
     unsigned count;
-    if (!read_hex(hex, bytes, 16, &count) || count != 16 || address % 16)
+    if (!difftest_read_hex(hex, bytes, 16, &count) || count != 16 || address % 16)
         return false;
     if (address >= DIFFTEST_DATA && address < DIFFTEST_READ_ONLY)
         memcpy(data + (address - DIFFTEST_DATA), bytes, 16);
@@ -196,7 +196,7 @@ static bool read_line(char *text, struct difftest_case *test, struct difftest_ou
         memset(test, 0, sizeof(*test));
         default_state(&test->state);
         memset(memory, 0, sizeof(*memory));
-        if (!read_hex(word[1], test->bytes, INSN_BYTES_MAX, &count))
+        if (!difftest_read_hex(word[1], test->bytes, INSN_BYTES_MAX, &count))
             return false;
         test->length = (uint8_t)count;
         test->step = strcmp(word[2], "step") == 0;

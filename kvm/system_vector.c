@@ -12,6 +12,7 @@
 #include "cpu/mem.h"
 #include "cpu/model.h"
 #include "kvm/cosim.h"
+#include "kvm/difftest.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -165,19 +166,6 @@ void system_vector_write(FILE *out, const struct system_vector *vector)
 
 /* --- reading --- */
 
-static bool read_hex(const char *text, uint8_t *bytes, unsigned max, unsigned *count)
-{
-    for (*count = 0; text[2 * *count]; ++*count) {
-        char pair[3] = { text[2 * *count], text[2 * *count + 1], 0 };
-        char *end;
-        unsigned long value = strtoul(pair, &end, 16);
-        if (*count == max || end != pair + 2)
-            return false;
-        bytes[*count] = (uint8_t)value;
-    }
-    return *count > 0;
-}
-
 static bool read_number(const char *text, uint64_t *value)
 {
     char *end;
@@ -194,7 +182,7 @@ static bool read_head(struct system_vector *vector, char *const word[5])
     vector->how = (uint8_t)how;
     vector->model = cpu_model_find(word[2]);
     vector->steps = 0;
-    if (!read_hex(word[1], vector->bytes, INSN_BYTES_MAX, &count) || how == 2 || !vector->model ||
+    if (!difftest_read_hex(word[1], vector->bytes, INSN_BYTES_MAX, &count) || how == 2 || !vector->model ||
         !read_number(word[4], &vector->ram_bytes))
         return false;
     vector->length = (uint8_t)count;
@@ -209,7 +197,7 @@ static int read_memory(const struct system_vector *vector, struct system_lines *
     uint8_t bytes[SYSTEM_LINE_BYTES];
     uint64_t physical;
     unsigned count;
-    if (!read_number(where, &physical) || !read_hex(hex, bytes, SYSTEM_LINE_BYTES, &count) ||
+    if (!read_number(where, &physical) || !difftest_read_hex(hex, bytes, SYSTEM_LINE_BYTES, &count) ||
         count != SYSTEM_LINE_BYTES || physical % SYSTEM_LINE_BYTES || ram_page_at(&layout, physical) == RAM_NO_PAGE)
         return -EINVAL;
     return system_lines_set(lines, physical, bytes);
