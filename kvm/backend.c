@@ -6,7 +6,6 @@
  */
 #include "kvm/backend.h"
 
-#include "cpu/control.h"
 #include "cpu/model.h"
 #include "kvm/host.h"
 #include "kvm/vcpu.h"

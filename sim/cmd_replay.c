@@ -53,12 +53,6 @@ static const struct command_line replay_line = {
     .options = replay_options,
 };
 
-static enum status refuse(enum status status, const char *about, const char *what)
-{
-    fprintf(stderr, "sim: %s: %s\n", about, what);
-    return status;
-}
-
 static enum status verdict_status(const struct replayer *replayer)
 {
     switch (replayer->verdict) {
@@ -208,10 +202,10 @@ static enum status replay_log(const struct replay_options *options, const char *
     char error[IMAGE_ERROR_BYTES];
     struct session_config config;
     if (!session_config_from_header(&config, &reader->header, error))
-        return refuse(STATUS_BAD_INPUT, path, error);
+        return status_refuse(STATUS_BAD_INPUT, path, error);
     config.machine.soft_fp = options->fp;
     if (options->backend == BACKEND_KVM && config.on_reset == ON_RESET_REBOOT)
-        return refuse(STATUS_BAD_INPUT, path, "recorded with --on-reset reboot, but KVM runs one boot");
+        return status_refuse(STATUS_BAD_INPUT, path, "recorded with --on-reset reboot, but KVM runs one boot");
     struct recorded_paths paths = { options->kernel, options->initrd, &options->modules };
     enum status status = recorded_images(&paths, &reader->header, &config);
     if (!status)
@@ -231,16 +225,16 @@ int cmd_replay(int argc, char **argv)
     if (parsed)
         return parsed == OPTIONS_HELP ? STATUS_OK : STATUS_USAGE;
     if (!path)
-        return refuse(STATUS_USAGE, "replay", "needs a log (see sim replay --help)");
+        return status_refuse(STATUS_USAGE, "replay", "needs a log (see sim replay --help)");
     if (options.backend == BACKEND_KVM && (!options.verify || options.to != UINT64_MAX))
-        return refuse(STATUS_USAGE, "--backend kvm", "needs --verify, and no --to");
+        return status_refuse(STATUS_USAGE, "--backend kvm", "needs --verify, and no --to");
     if (image_read(&file, "log", path, error)) {
         fprintf(stderr, "sim: %s\n", error);
         return STATUS_BAD_INPUT;
     }
     enum status status = log_open(&reader, file.image.bytes, file.image.size_bytes) == LOG_OK
                              ? replay_log(&options, path, &reader)
-                             : refuse(STATUS_BAD_INPUT, path, reader.error);
+                             : status_refuse(STATUS_BAD_INPUT, path, reader.error);
     log_reader_close(&reader);
     image_free(&file);
     return status;

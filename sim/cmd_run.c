@@ -76,12 +76,6 @@ static const struct command_line record_line = {
     .options = record_options,
 };
 
-static enum status refuse(enum status status, const char *about, const char *what)
-{
-    fprintf(stderr, "sim: %s: %s\n", about, what);
-    return status;
-}
-
 /* An option that has no meaning where the interpreter does not run the guest, or NULL. */
 static const char *only_interpreted(const struct run_options *options)
 {
@@ -97,7 +91,7 @@ static const char *only_interpreted(const struct run_options *options)
 static enum status take_config(const struct run_options *options, struct session_config *config)
 {
     if (options->guest.backend != BACKEND_INTERPRETER && only_interpreted(options))
-        return refuse(STATUS_USAGE, only_interpreted(options), "needs --backend interpreter");
+        return status_refuse(STATUS_USAGE, only_interpreted(options), "needs --backend interpreter");
     config->machine.soft_fp = options->fp;
     config->machine.profile = options->profile;
     return guest_options_config(&options->guest, config);
@@ -111,8 +105,8 @@ static enum status start_log(const struct run_options *options, struct session *
     int error = recorder_open(&session->recorder, options->output, options->force, &header, &session->hash,
                               session->config->mark_every);
     if (error == -EEXIST)
-        return refuse(STATUS_USAGE, options->output, "exists already; --force overwrites it");
-    return error ? refuse(STATUS_HOST_ERROR, options->output, strerror(-error)) : STATUS_OK;
+        return status_refuse(STATUS_USAGE, options->output, "exists already; --force overwrites it");
+    return error ? status_refuse(STATUS_HOST_ERROR, options->output, strerror(-error)) : STATUS_OK;
 }
 
 /* What it takes to run the same again; first of all, so that it stands there whatever happens later. */

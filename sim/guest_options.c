@@ -11,12 +11,6 @@
 #include <sys/random.h>
 #include <time.h>
 
-static enum status refuse(enum status status, const char *about, const char *what)
-{
-    fprintf(stderr, "sim: %s: %s\n", about, what);
-    return status;
-}
-
 /* "2025-01-01" or "2025-01-01T12:00:00" as seconds since 1970; both are UTC. */
 static bool parse_date(const char *text, uint64_t *seconds)
 {
@@ -49,21 +43,21 @@ static enum status take_machine(const struct guest_options *options, struct mach
     if (!machine->cpu_model)
         return refuse_cpu(options->cpu);
     if (!undefined_parse(options->undefined, &machine->undefined))
-        return refuse(STATUS_USAGE, options->undefined,
-                      "is none of intel, amd, random:SEED, random-old:SEED (--undefined)");
+        return status_refuse(STATUS_USAGE, options->undefined,
+                             "is none of intel, amd, random:SEED, random-old:SEED (--undefined)");
     if (machine->ram_bytes % RAM_PAGE_BYTES || machine->ram_bytes < MACHINE_RAM_MIN ||
         machine->ram_bytes > MACHINE_RAM_MAX)
-        return refuse(STATUS_USAGE, "--memory", "must be a multiple of 4K, from 2M to 64G");
+        return status_refuse(STATUS_USAGE, "--memory", "must be a multiple of 4K, from 2M to 64G");
     if (options->rtc && strcmp(options->rtc, "host") == 0)
         machine->rtc_start_seconds = (uint64_t)time(NULL);
     else if (options->rtc && !parse_date(options->rtc, &machine->rtc_start_seconds))
-        return refuse(STATUS_USAGE, options->rtc, "not a date like 2025-01-01 or 2025-01-01T12:00:00, nor host");
+        return status_refuse(STATUS_USAGE, options->rtc, "not a date like 2025-01-01 or 2025-01-01T12:00:00, nor host");
     if (options->seed && !options_number(options->seed, 0, &machine->seed))
-        return refuse(STATUS_USAGE, options->seed, "not a number");
+        return status_refuse(STATUS_USAGE, options->seed, "not a number");
     if (!options->seed) {
         uint32_t fresh;
         if (getrandom(&fresh, sizeof(fresh), 0) != sizeof(fresh))
-            return refuse(STATUS_HOST_ERROR, "getrandom", strerror(errno));
+            return status_refuse(STATUS_HOST_ERROR, "getrandom", strerror(errno));
         machine->seed = fresh; /* 32 bits are easier to type again than 64 */
     }
     return STATUS_OK;
@@ -89,11 +83,11 @@ static enum status take_images(const struct guest_options *options, struct sessi
 enum status guest_options_config(const struct guest_options *options, struct session_config *config)
 {
     if (!options->kernel)
-        return refuse(STATUS_USAGE, "--kernel", "is needed (see sim run --help)");
+        return status_refuse(STATUS_USAGE, "--kernel", "is needed (see sim run --help)");
     if (options->mark_every == 0)
-        return refuse(STATUS_USAGE, "--mark-every", "must be at least 1");
+        return status_refuse(STATUS_USAGE, "--mark-every", "must be at least 1");
     if (strlen(options->cmdline) > LOG_TEXT_MAX)
-        return refuse(STATUS_USAGE, "--cmdline", "too long");
+        return status_refuse(STATUS_USAGE, "--cmdline", "too long");
     config->cmdline = options->cmdline;
     config->entry = options->entry;
     config->on_reset = options->on_reset;
@@ -119,8 +113,8 @@ enum status guest_options_dialogue(const struct guest_options *options, struct d
     image_free(&file);
     if (!failure)
         return STATUS_OK;
-    return refuse(failure == -ENOMEM ? STATUS_HOST_ERROR : STATUS_BAD_INPUT, path,
-                  failure == -ENOMEM ? strerror(ENOMEM) : error);
+    return status_refuse(failure == -ENOMEM ? STATUS_HOST_ERROR : STATUS_BAD_INPUT, path,
+                         failure == -ENOMEM ? strerror(ENOMEM) : error);
 }
 
 struct session_limits guest_options_limits(const struct guest_options *options)

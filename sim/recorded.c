@@ -6,12 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static enum status refuse(enum status status, const char *about, const char *what)
-{
-    fprintf(stderr, "sim: %s: %s\n", about, what);
-    return status;
-}
-
 /* Reads one image of the log, from where it was or from where the user says it is now, and checks that it is the same.
  */
 static enum status take_image(struct image_file *file, const struct log_image *recorded, const char *now)
@@ -22,7 +16,7 @@ static enum status take_image(struct image_file *file, const struct log_image *r
         return STATUS_BAD_INPUT;
     }
     if (!image_is(file, recorded))
-        return refuse(STATUS_BAD_INPUT, file->image.path, "is not the file that was recorded");
+        return status_refuse(STATUS_BAD_INPUT, file->image.path, "is not the file that was recorded");
     /* Where it lies now is not what the guest was told: a Multiboot module without a string bears its path. */
     file->image.path = recorded->path;
     return STATUS_OK;
@@ -45,8 +39,8 @@ enum status recorded_images(const struct recorded_paths *paths, const struct log
             const char *now = paths->modules && module < paths->modules->count ? paths->modules->texts[module] : NULL;
             status = take_image(&config->modules[module], recorded, now);
         } else {
-            status = refuse(STATUS_BAD_INPUT, recorded->role, "an image this sim has no use for");
+            status = status_refuse(STATUS_BAD_INPUT, recorded->role, "an image this sim has no use for");
         }
     }
-    return status || has_kernel ? status : refuse(STATUS_BAD_INPUT, "the log", "names no kernel");
+    return status || has_kernel ? status : status_refuse(STATUS_BAD_INPUT, "the log", "names no kernel");
 }

@@ -3,6 +3,12 @@
  */
 #include "sim/status.h"
 
+enum status status_refuse(enum status status, const char *about, const char *what)
+{
+    fprintf(stderr, "sim: %s: %s\n", about, what);
+    return status;
+}
+
 void status_print(FILE *out)
 {
     static const struct {

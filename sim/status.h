@@ -22,6 +22,9 @@ enum status {
     STATUS_GUEST = 64,     /* 64 + (code & 63): the guest wrote code to the debug-exit port */
 };
 
+/* One line on stderr, what is wrong with what, and the status to end with. */
+enum status status_refuse(enum status status, const char *about, const char *what);
+
 /* The statuses with their meaning, a line each, for --help. */
 void status_print(FILE *out);
 
